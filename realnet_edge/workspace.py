@@ -1,0 +1,69 @@
+"""Where things lie: one folder a category, the same names for every command."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from realnet_edge.errors import ConfigError
+
+DEFAULT_WORKSPACE = Path("workspace")
+WORKSPACE_VARIABLE = "REALNET_EDGE_WORKSPACE"
+_CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class CategoryPaths:
+    """The folders of one category inside a workspace."""
+
+    root: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.root / "checkpoint"
+
+    @property
+    def training(self) -> Path:
+        """Training state, logs and curves: what `train` needs to resume."""
+        return self.root / "training"
+
+    @property
+    def onnx(self) -> Path:
+        return self.root / "onnx"
+
+    @property
+    def bundles(self) -> Path:
+        return self.root / "bundles"
+
+    @property
+    def bench(self) -> Path:
+        return self.root / "bench"
+
+    def bundle(self, backend: str, precision: str) -> Path:
+        return self.bundles / f"{backend}-{precision}"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder that holds everything made for a set of categories."""
+
+    root: Path
+
+    def category(self, name: str) -> CategoryPaths:
+        """Paths of a category.
+
+        Raises:
+            ConfigError: the name would not be a plain folder name.
+        """
+        if not _CATEGORY.fullmatch(name):
+            raise ConfigError(
+                f"category {name!r} is not a plain name: use letters, digits, '.', '_' and '-' only."
+            )
+        return CategoryPaths(self.root / name)
+
+    def categories(self) -> list[str]:
+        """Names of the categories that have a folder here, sorted."""
+        if not self.root.is_dir():
+            return []
+        return sorted(p.name for p in self.root.iterdir() if p.is_dir() and _CATEGORY.fullmatch(p.name))
