@@ -1,0 +1,1 @@
+"""Reduced precision, thresholds and the bundles built from them."""

@@ -1,0 +1,5 @@
+"""`python -m realnet_edge`."""
+
+from realnet_edge.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""Engine bundles: a manifest, the files it lists, and their hashes."""

@@ -1,0 +1,1 @@
+"""Frames from folders, videos and cameras, scored one after another."""

@@ -1,0 +1,85 @@
+"""Entry point of `realnet-edge`: a group that imports a command only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+
+import click
+
+from realnet_edge import __version__
+from realnet_edge.cli.output import set_quiet
+from realnet_edge.errors import RealnetEdgeError
+
+# Command -> module and the one line that the overview shows. The line stands here, not in the
+# command's own docstring, so that `realnet-edge --help` imports none of them.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "data": ("realnet_edge.cli.data", "Check a data folder, or write the ELPV example."),
+    "synth": ("realnet_edge.cli.synth", "Preview synthetic anomalies."),
+    "train": ("realnet_edge.cli.train", "Train on images of good parts."),
+    "export": ("realnet_edge.cli.export", "Export a checkpoint to one ONNX graph."),
+    "build": ("realnet_edge.cli.build", "Build an engine bundle at a wanted precision."),
+    "bench": ("realnet_edge.cli.bench", "Measure every bundle: accuracy, drift and speed."),
+    "run": ("realnet_edge.cli.run", "Score the frames of a folder or video."),
+    "verify": ("realnet_edge.cli.verify", "Check the hashes of a bundle."),
+    "env": ("realnet_edge.cli.env", "Show what this machine can do and what is missing."),
+}
+
+class _Reported(click.ClickException):
+    """One of our errors on its way to the terminal: its message and its exit code, no traceback."""
+
+    def __init__(self, error: RealnetEdgeError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code
+
+
+class LazyGroup(click.Group):
+    """A click group whose commands are modules that expose `command`, imported when first needed."""
+
+    def __init__(self, *args: object, lazy: Mapping[str, tuple[str, str]], **kwargs: object) -> None:
+        """`lazy` maps a command's name to its module and its one-line help."""
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]  # click's own parameters, passed through
+        self._lazy = dict(lazy)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the work: data first, machine last."""
+        return list(self._lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command's module and return its `command`; None for an unknown name."""
+        if cmd_name not in self._lazy:
+            return None
+        command = importlib.import_module(self._lazy[cmd_name][0]).command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{self._lazy[cmd_name][0]}.command is not a click command.")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the overview from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self._lazy.items()])
+
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; one of our own errors becomes its message alone, unless `--debug` was given."""
+        try:
+            return super().invoke(ctx)
+        except RealnetEdgeError as error:
+            if ctx.params.get("debug"):
+                raise
+            raise _Reported(error) from error
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="realnet-edge", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("-q", "--quiet", is_flag=True, help="Print results and errors only.")
+def cli(debug: bool, quiet: bool) -> None:
+    """Find defects with RealNet: train on good parts, build engines, run them at the edge."""
+    del debug  # the group reads it from the context when a command fails
+    set_quiet(quiet)
+
+
+def main() -> None:
+    """Run the command line and exit: 0 good, 1 failed, 2 usage, 3 a budget or gate not met."""
+    cli(prog_name="realnet-edge")

@@ -1,0 +1,1 @@
+"""Data folders, their checks and their splits."""

@@ -1,0 +1,1 @@
+"""Accuracy of image scores and anomaly maps."""

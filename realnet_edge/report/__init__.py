@@ -1,0 +1,1 @@
+"""Result rows, tables, overlays and the HTML report."""

@@ -1,0 +1,1 @@
+"""Runners: one contract over every inference backend."""

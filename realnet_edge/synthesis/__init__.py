@@ -1,0 +1,1 @@
+"""Synthetic anomalies made from images of good parts."""

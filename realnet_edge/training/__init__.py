@@ -1,0 +1,1 @@
+"""Training of RealNet on images of good parts."""
