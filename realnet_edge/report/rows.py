@@ -1,0 +1,248 @@
+"""The result row: one flat record an engine, accuracy and speed in the same place.
+
+JSON, CSV, the terminal table and the HTML report all show these fields, under these names.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from json import JSONDecodeError
+from pathlib import Path
+from typing import Any
+
+from realnet_edge import files
+from realnet_edge.errors import DataError
+
+VERDICTS = ("reference", "pass", "fail", "unmeasured")
+
+_PERCENT = ("image_auroc", "pixel_auroc", "au_pro", "pro_reference")
+_FRACTION = ("threshold", "budget", "drift_map_max_abs", "drift_map_mean_abs")
+_SIGNED = ("drift_image_auroc_points", "drift_pixel_auroc_points", "drift_au_pro_points")
+_TEXT = ("category", "backend", "precision", "arithmetic", "device", "versions")
+_LATENCIES = ("latency_ms", "e2e_ms")
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """What one engine did on one category's test images. `None` means not measured, never NaN.
+
+    Attributes:
+        category: Category name, such as "screw".
+        backend: "pytorch", "onnxruntime", "openvino" or "tensorrt".
+        precision: The precision asked for: "fp32", "fp16" or "int8".
+        arithmetic: What the hardware really computed with, such as "int8 + bf16".
+        device: The processor or accelerator, in words.
+        versions: Software that took part, "name version" joined by ", ".
+        batch: Images handed to the engine at once, >= 1.
+        images: Test images behind the figures, >= 1.
+        latency_ms_p50: Median milliseconds of one engine call at `batch`, > 0.
+        latency_ms_p90: 90th percentile of the same.
+        latency_ms_p99: 99th percentile of the same.
+        fps: Images a second of the engine alone, > 0.
+        e2e_ms_p50: Median milliseconds from the encoded frame to the decision, > 0.
+        e2e_ms_p90: 90th percentile of the same.
+        e2e_ms_p99: 99th percentile of the same.
+        e2e_fps: Images a second end to end, > 0.
+        peak_memory_mb: Peak memory of the measuring process, megabytes of 10^6 bytes, >= 0.
+        image_auroc: Area under the image-level ROC, percent in [0, 100], never flipped.
+        pixel_auroc: Area under the pixel-level ROC, percent; None without masks.
+        au_pro: MVTec's area under the per-region overlap up to 30% false positives, percent;
+            None without masks.
+        pro_reference: The same as the official RealNet code computes it, percent; None without masks.
+        drift_image_auroc_points: This row's image AUROC minus FP32 PyTorch's, percentage points.
+        drift_pixel_auroc_points: The same for the pixel AUROC; None without masks.
+        drift_au_pro_points: The same for AU-PRO; None without masks.
+        drift_map_max_abs: Largest absolute anomaly map difference against FP32 PyTorch, in [0, 1].
+        drift_map_mean_abs: Mean of the same, in [0, 1].
+        drift_score_spearman: Rank correlation of image scores against FP32 PyTorch, in [-1, 1].
+        drift_decisions_flipped: Images on the other side of the threshold than with FP32 PyTorch, >= 0.
+        drift_rrs_rank_swaps: Reconstruction residuals chosen at another rank than FP32 PyTorch
+            chose them, mean count an image, >= 0.
+        threshold: Image score at and above which an image is called a defect, in [0, 1].
+        budget: Share of FP32 PyTorch's accuracy that must be kept, in (0, 1], such as 0.99.
+        verdict: "reference" (this is FP32 PyTorch), "pass" or "fail" (against `budget`), or
+            "unmeasured" (no reference to compare with).
+        size_mb: Size of the engine's files, megabytes of 10^6 bytes, >= 0.
+
+    Raises:
+        DataError: a value outside its range, NaN, infinity, or percentiles out of order.
+    """
+
+    category: str
+    backend: str
+    precision: str
+    arithmetic: str
+    device: str
+    versions: str
+    batch: int
+    images: int
+    latency_ms_p50: float
+    latency_ms_p90: float
+    latency_ms_p99: float
+    fps: float
+    e2e_ms_p50: float | None = None
+    e2e_ms_p90: float | None = None
+    e2e_ms_p99: float | None = None
+    e2e_fps: float | None = None
+    peak_memory_mb: float | None = None
+    image_auroc: float | None = None
+    pixel_auroc: float | None = None
+    au_pro: float | None = None
+    pro_reference: float | None = None
+    drift_image_auroc_points: float | None = None
+    drift_pixel_auroc_points: float | None = None
+    drift_au_pro_points: float | None = None
+    drift_map_max_abs: float | None = None
+    drift_map_mean_abs: float | None = None
+    drift_score_spearman: float | None = None
+    drift_decisions_flipped: int | None = None
+    drift_rrs_rank_swaps: float | None = None
+    threshold: float | None = None
+    budget: float | None = None
+    verdict: str = "unmeasured"
+    size_mb: float | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_type(field.name, str(field.type), getattr(self, field.name))
+        for name in _TEXT[:3]:
+            if not getattr(self, name):
+                raise DataError(f"result row: {name} is empty; give the name it is known by.")
+        for name in ("batch", "images"):
+            _check_range(name, getattr(self, name), 1, math.inf)
+        for name in ("peak_memory_mb", "size_mb", "drift_decisions_flipped", "drift_rrs_rank_swaps"):
+            _check_range(name, getattr(self, name), 0, math.inf)
+        for name in ("fps", "e2e_fps", "latency_ms_p50", "e2e_ms_p50"):
+            _check_range(name, getattr(self, name), 5e-324, math.inf)
+        for name in _PERCENT:
+            _check_range(name, getattr(self, name), 0, 100)
+        for name in _FRACTION:
+            _check_range(name, getattr(self, name), 0, 1)
+        for name in _SIGNED:
+            _check_range(name, getattr(self, name), -100, 100)
+        _check_range("drift_score_spearman", self.drift_score_spearman, -1, 1)
+        for prefix in _LATENCIES:
+            _check_percentiles(prefix, [getattr(self, f"{prefix}_p{q}") for q in (50, 90, 99)])
+        if self.verdict not in VERDICTS:
+            raise DataError(f"result row: verdict is {self.verdict!r}; it is one of {', '.join(VERDICTS)}.")
+
+    @property
+    def name(self) -> str:
+        """Backend and precision, as bundles are named: "openvino-int8"."""
+        return f"{self.backend}-{self.precision}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Field names and plain values, in the order of the columns."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> ResultRow:
+        """The row that `to_dict` gave.
+
+        Raises:
+            DataError: a field is missing, unknown, of another type or out of its range.
+        """
+        unknown = sorted(set(document) - set(COLUMNS))
+        missing = [name for name in COLUMNS if name not in document]
+        if unknown or missing:
+            raise DataError(
+                f"result row: unknown fields {unknown}, missing fields {missing}; "
+                f"the fields are {', '.join(COLUMNS)}. Run the benchmark again with this version."
+            )
+        return cls(**document)
+
+
+COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(ResultRow))
+_TYPES: dict[str, str] = {field.name: str(field.type) for field in fields(ResultRow)}
+
+
+def write_json(path: Path, rows: Sequence[ResultRow]) -> None:
+    """Write rows as one JSON list, atomically; what was not measured is null."""
+    files.write_json(path, [row.to_dict() for row in rows])
+
+
+def read_json(path: Path) -> list[ResultRow]:
+    """Rows that `write_json` wrote.
+
+    Raises:
+        DataError: no such file, not JSON, not a list, or a row that is not valid.
+    """
+    try:
+        document = files.read_json(path)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such result file. Run the benchmark first.") from error
+    except (JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not JSON ({error}). Run the benchmark again.") from error
+    if not isinstance(document, list) or not all(isinstance(item, dict) for item in document):
+        raise DataError(f"{path}: expected a list of result rows. Run the benchmark again.")
+    return [ResultRow.from_dict(item) for item in document]
+
+
+def write_csv(path: Path, rows: Sequence[ResultRow]) -> None:
+    """Write rows as CSV with a header, atomically; what was not measured is an empty cell."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row.to_dict() for row in rows)
+    with files.atomic_path(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
+
+
+def read_csv(path: Path) -> list[ResultRow]:
+    """Rows that `write_csv` wrote, equal to the last bit.
+
+    Raises:
+        DataError: no such file, other columns, or a row that is not valid.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such result file. Run the benchmark first.") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    rows = []
+    for record in reader:
+        if None in record or None in record.values():
+            raise DataError(f"{path}, line {reader.line_num}: cells do not match the {len(COLUMNS)} columns.")
+        rows.append(ResultRow.from_dict({name: _parse(name, cell) for name, cell in record.items()}))
+    return rows
+
+
+def _parse(name: str, cell: str) -> Any:
+    """One CSV cell as its field's type; names that are no field are left for `from_dict` to refuse."""
+    kind = _TYPES.get(name, "str")
+    if kind == "str":
+        return cell
+    if cell == "":
+        return None
+    try:
+        return int(cell) if kind.startswith("int") else float(cell)
+    except ValueError as error:
+        raise DataError(f"result row: {name} is {cell!r}; it is a number or empty.") from error
+
+
+def _check_type(name: str, kind: str, value: Any) -> None:
+    base, _, optional = kind.partition(" | ")
+    if value is None and optional:
+        return
+    valid = {"str": (str,), "int": (int,), "float": (int, float)}[base]
+    # True is an int to Python, and never what a column means.
+    if isinstance(value, bool) or not isinstance(value, valid):
+        raise DataError(f"result row: {name} is {value!r}; it is {kind}.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise DataError(f"result row: {name} is {value}; give None for what was not measured.")
+
+
+def _check_range(name: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and not low <= value <= high:
+        bounds = f"in [{low:g}, {high:g}]" if math.isfinite(high) else f"at least {low:g}"
+        raise DataError(f"result row: {name} is {value}; it is {bounds}.")
+
+
+def _check_percentiles(prefix: str, values: Sequence[float | None]) -> None:
+    known = [value for value in values if value is not None]
+    if len(known) not in (0, 3) or known != sorted(known):
+        raise DataError(f"result row: {prefix} p50, p90, p99 are {values}; give all three, rising, or none.")
