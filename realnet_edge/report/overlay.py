@@ -15,7 +15,7 @@ from realnet_edge.errors import DataError
 UInt8Image = npt.NDArray[np.uint8]
 
 # Share of the heat colour where the map is 1; the rest is the image, so the defect stays visible.
-MAX_OPACITY = 0.7
+MAX_OPACITY = 0.75
 _CONTOUR = (255, 255, 255)
 _CONTOUR_EDGE = (0, 0, 0)
 _DEFECT_STRIP = (158, 27, 27)
@@ -69,10 +69,14 @@ def overlay(
 def draw_contour(image: UInt8Image, mask: npt.NDArray[np.bool_]) -> UInt8Image:
     """A copy of `image` with the outline of `mask`, readable on light and dark ground."""
     height, width = image.shape[:2]
-    region = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+    # Shrinking must not lose a defect of few pixels; growing must not draw stairs.
+    grows = height * width >= mask.size
+    method, level = (cv2.INTER_LINEAR, 0.5) if grows else (cv2.INTER_AREA, 1e-6)
+    resized = cv2.resize(mask.astype(np.float32), (width, height), interpolation=method)
+    region = (resized >= level).astype(np.uint8)
     contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     line = max(1, round(min(height, width) / 256))
-    drawn = image.copy()
+    drawn: UInt8Image = image.copy()
     cv2.drawContours(drawn, contours, -1, _CONTOUR_EDGE, 3 * line)
     cv2.drawContours(drawn, contours, -1, _CONTOUR, line)
     return drawn

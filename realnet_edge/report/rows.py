@@ -19,10 +19,18 @@ from realnet_edge.errors import DataError
 
 VERDICTS = ("reference", "pass", "fail", "unmeasured")
 
-_PERCENT = ("image_auroc", "pixel_auroc", "au_pro", "pro_reference")
-_FRACTION = ("threshold", "budget", "drift_map_max_abs", "drift_map_mean_abs")
-_SIGNED = ("drift_image_auroc_points", "drift_pixel_auroc_points", "drift_au_pro_points")
-_TEXT = ("category", "backend", "precision", "arithmetic", "device", "versions")
+# Above zero: a latency or a rate of 0 is a clock that did not tick.
+_TINY = 5e-324
+_RANGES: dict[tuple[float, float], tuple[str, ...]] = {
+    (1, math.inf): ("batch", "images"),
+    (0, math.inf): ("peak_memory_mb", "size_mb", "drift_decisions_flipped", "drift_rrs_rank_swaps"),
+    (_TINY, math.inf): ("fps", "e2e_fps", "latency_ms_p50", "e2e_ms_p50"),
+    (0, 100): ("image_auroc", "pixel_auroc", "au_pro", "pro_reference"),
+    (0, 1): ("threshold", "budget", "drift_map_max_abs", "drift_map_mean_abs"),
+    (-100, 100): ("drift_image_auroc_points", "drift_pixel_auroc_points", "drift_au_pro_points"),
+    (-1, 1): ("drift_score_spearman",),
+}
+_NAMES = ("category", "backend", "precision")
 _LATENCIES = ("latency_ms", "e2e_ms")
 
 
@@ -109,22 +117,12 @@ class ResultRow:
     def __post_init__(self) -> None:
         for field in fields(self):
             _check_type(field.name, str(field.type), getattr(self, field.name))
-        for name in _TEXT[:3]:
+        for name in _NAMES:
             if not getattr(self, name):
                 raise DataError(f"result row: {name} is empty; give the name it is known by.")
-        for name in ("batch", "images"):
-            _check_range(name, getattr(self, name), 1, math.inf)
-        for name in ("peak_memory_mb", "size_mb", "drift_decisions_flipped", "drift_rrs_rank_swaps"):
-            _check_range(name, getattr(self, name), 0, math.inf)
-        for name in ("fps", "e2e_fps", "latency_ms_p50", "e2e_ms_p50"):
-            _check_range(name, getattr(self, name), 5e-324, math.inf)
-        for name in _PERCENT:
-            _check_range(name, getattr(self, name), 0, 100)
-        for name in _FRACTION:
-            _check_range(name, getattr(self, name), 0, 1)
-        for name in _SIGNED:
-            _check_range(name, getattr(self, name), -100, 100)
-        _check_range("drift_score_spearman", self.drift_score_spearman, -1, 1)
+        for (low, high), names in _RANGES.items():
+            for name in names:
+                _check_range(name, getattr(self, name), low, high)
         for prefix in _LATENCIES:
             _check_percentiles(prefix, [getattr(self, f"{prefix}_p{q}") for q in (50, 90, 99)])
         if self.verdict not in VERDICTS:
@@ -238,7 +236,11 @@ def _check_type(name: str, kind: str, value: Any) -> None:
 
 def _check_range(name: str, value: float | None, low: float, high: float) -> None:
     if value is not None and not low <= value <= high:
-        bounds = f"in [{low:g}, {high:g}]" if math.isfinite(high) else f"at least {low:g}"
+        bounds = (
+            f"in [{low:g}, {high:g}]"
+            if math.isfinite(high)
+            else (f"at least {low:g}" if low in (0, 1) else "above 0")
+        )
         raise DataError(f"result row: {name} is {value}; it is {bounds}.")
 
 
