@@ -7,12 +7,14 @@ gives other pixels and measurable drift.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from realnet_edge.errors import DataError
 
@@ -21,77 +23,155 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 RESIZE_FILTER = "pil-bilinear-antialiased"
 
+# Only these decoders see a file, whatever its suffix claims: Pillow has others that run programs.
+_FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 # Modes in which Pillow holds more than 8 bits a channel.
 _WIDE_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
+# TIFF 6.0 tag numbers.
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR_CONFIGURATION = 258, 262, 284
+_WHITE_IS_ZERO, _SEPARATE_PLANES = 0, 2
 
 
 def load_image(path: Path) -> npt.NDArray[np.uint8]:
-    """Decode an image file to (H, W, 3) uint8 RGB, upright.
-
-    EXIF orientation is applied, palettes are resolved, alpha is dropped, grey is repeated over the
-    three channels, and 16-bit values are scaled by 1/257 so that 65535 becomes 255.
+    """Decode an image file to (H, W, 3) uint8 RGB; see `decode_image`.
 
     Raises:
         DataError: the file is missing, cut short or not an image.
     """
-    try:
-        with Image.open(path) as opened:
-            opened.load()
-            return _to_rgb(ImageOps.exif_transpose(opened))
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such image file.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: cannot be decoded ({error}). Replace or remove the file.") from error
+    return decode_image(_read(path, "image"), str(path))
 
 
-def load_mask(path: Path, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Ground-truth mask as (H, W) bool at `size` = (height, width): nearest resize, then > 0."""
+def decode_image(data: bytes, name: str = "image") -> npt.NDArray[np.uint8]:
+    """Decode an encoded image (PNG, JPEG, BMP, TIFF, WebP) to (H, W, 3) uint8 RGB, upright.
+
+    EXIF orientation is applied, palettes are resolved, alpha is dropped, grey is repeated over the
+    three channels, and a file of several pages gives its first. Grey of n > 8 bits is scaled by
+    255 / (2^n - 1) and rounded, floats by 255; 16-bit colour keeps its high bytes (within 1 of
+    that). The scale follows from the file's type, never from its values: a dark image stays dark.
+
+    Args:
+        data: the encoded bytes.
+        name: what error messages call the image.
+
+    Raises:
+        DataError: the bytes are cut short, no image, or an image of a kind that would come out wrong.
+    """
+    image = _open(data, name, "image")
     try:
-        with Image.open(path) as opened:
-            opened.load()
-            # A palette's indices are not its brightness; everything else keeps its own depth.
-            grey = opened.convert("L") if opened.mode not in _WIDE_MODES else opened
-            resized = grey.resize((size[1], size[0]), Image.Resampling.NEAREST)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such mask file.") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path}: cannot be decoded ({error}). Replace or remove the mask.") from error
-    return np.asarray(resized) > 0
+        return _wide_to_rgb(image) if image.mode in _WIDE_MODES else _to_rgb(image)
+    except ValueError as error:
+        raise DataError(f"{name}: cannot be used ({error}). Save it again as 8- or 16-bit PNG.") from error
+
+
+def load_mask(path: Path, size: tuple[int, int] | None = None) -> npt.NDArray[np.bool_]:
+    """Ground-truth mask as (H, W) bool, upright: any channel above 0 is defect.
+
+    Args:
+        path: a losslessly stored image; alpha is ignored.
+        size: (height, width) to resize to first, nearest neighbour; None keeps the file's own.
+
+    Raises:
+        DataError: the file is missing, cut short or not an image.
+    """
+    image = _open(_read(path, "mask"), str(path), "mask")
+    # A palette's indices are not its colours; wide grey keeps its depth, or 1 of 65535 would be lost.
+    plain = image if image.mode in _WIDE_MODES else _without_palette(image).convert("RGB")
+    if size is not None:
+        plain = plain.resize((size[1], size[0]), Image.Resampling.NEAREST)
+    channels = np.asarray(plain)
+    return np.asarray(channels.reshape(*channels.shape[:2], -1).any(axis=2))
 
 
 def preprocess(image: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Resize an (H, W, 3) uint8 RGB image to `size` = (height, width), no crop, antialiased bilinear."""
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+    """Resize an (H, W, 3) uint8 RGB image to `size` = (height, width), no crop, antialiased bilinear.
+
+    An image already of that size comes back as it is, without a copy where it is contiguous.
+
+    Raises:
+        DataError: another shape or dtype, or no pixels.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise DataError(f"expected an (H, W, 3) uint8 RGB image, got {image.shape} {image.dtype}.")
-    if image.shape[:2] == size:
+    if image.shape[:2] == tuple(size):
         return np.ascontiguousarray(image)
     resized = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(resized)
+    return np.array(resized)
 
 
 def load_batch(paths: Iterable[Path], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Decode and preprocess files into one (N, H, W, 3) uint8 batch."""
-    return np.stack([preprocess(load_image(path), size) for path in paths])
+    """Decode and preprocess files into one (N, H, W, 3) uint8 batch.
+
+    Raises:
+        DataError: no path, or a file that cannot be decoded.
+    """
+    images = [preprocess(load_image(path), size) for path in paths]
+    if not images:
+        raise DataError("a batch of no images was asked for; give at least one path.")
+    return np.stack(images)
+
+
+def _read(path: Path, noun: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such {noun} file.") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def _open(data: bytes, name: str, noun: str) -> Image.Image:
+    """Decode all pixels of the first page and turn it upright; every failure is a DataError."""
+    remedy = f"Replace or remove the {noun}."
+    if not data:
+        raise DataError(f"{name}: the file is empty. {remedy}")
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            _refuse_wide_planes(opened)
+            opened.load()
+            upright = ImageOps.exif_transpose(opened)
+    except UnidentifiedImageError as error:
+        raise DataError(f"{name}: no PNG, JPEG, BMP, TIFF or WebP that can be decoded. {remedy}") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{name}: {error}. Crop the {noun} or cut it into tiles.") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{name}: cannot be decoded ({error}). {remedy}") from error
+    # Pillow's transpose gives a plain Image; what the TIFF's tags say of its values goes along.
+    upright.info["white_is_zero"] = _tag(opened, _PHOTOMETRIC) == _WHITE_IS_ZERO
+    upright.info["bits"] = _tag(opened, _BITS_PER_SAMPLE)
+    return upright
+
+
+def _tag(image: Image.Image, number: int) -> int | None:
+    """The first value of a TIFF tag; None in other formats and where the tag is absent."""
+    if not isinstance(image, TiffImageFile):
+        return None
+    value = image.tag_v2.get(number)
+    return value[0] if isinstance(value, tuple) else value
+
+
+def _refuse_wide_planes(image: Image.Image) -> None:
+    """Pillow and OpenCV both read separate planes of more than 8 bits as noise, without an error."""
+    if _tag(image, _PLANAR_CONFIGURATION) == _SEPARATE_PLANES and (_tag(image, _BITS_PER_SAMPLE) or 1) > 8:
+        raise ValueError("a TIFF with separate colour planes of more than 8 bits; save it interleaved")
+
+
+def _without_palette(image: Image.Image) -> Image.Image:
+    """Palette images with transparency go by way of RGBA: Pillow warns about the direct way."""
+    return image.convert("RGBA") if image.mode in ("P", "PA") and "transparency" in image.info else image
 
 
 def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
-    if image.mode in _WIDE_MODES:
-        return _wide_to_rgb(image)
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return np.asarray(image.convert("RGB"))
+    return np.array(_without_palette(image).convert("RGB"))
 
 
 def _wide_to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """Grey of more than 8 bits to RGB; floats are taken as [0, 1] where they stay in it."""
+    """Grey of more than 8 bits to RGB: integers have 16 bits unless a TIFF says 9 to 15, floats [0, 1]."""
+    bits = image.info.get("bits") or 16
+    top = 1.0 if image.mode == "F" else float(2 ** (bits if 8 < bits < 16 else 16) - 1)
     values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all() or values.min() < 0:
-        raise ValueError("pixel values are negative or not finite")
-    if image.mode == "F":
-        scale = 255.0 if values.max() <= 1.0 else 1.0
-    else:
-        scale = 1.0 / 257.0
-    if values.max() * scale > 255.5:
-        raise ValueError(f"pixel values reach {values.max():g}, beyond 16 bits")
-    grey = np.rint(values * scale).astype(np.uint8)
+    if not np.isfinite(values).all() or values.min() < 0 or values.max() > top:
+        raise ValueError(f"pixel values outside [0, {top:g}]")
+    # Pillow inverts white-is-zero TIFFs of 8 bits, but not those of 16.
+    values = top - values if image.info.get("white_is_zero") else values
+    grey = np.rint(values * (255.0 / top)).astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)
