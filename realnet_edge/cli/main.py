@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import click
 
 from realnet_edge import __version__
 from realnet_edge.cli.output import set_quiet
-from realnet_edge.errors import RealnetEdgeError
+from realnet_edge.errors import DependencyError, RealnetEdgeError
 
 # Command -> module and the one line that the overview shows. The line stands here, not in the
 # command's own docstring, so that `realnet-edge --help` imports none of them.
@@ -25,12 +25,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "env": ("realnet_edge.cli.env", "Show what this machine can do and what is missing."),
 }
 
-class _Reported(click.ClickException):
-    """One of our errors on its way to the terminal: its message and its exit code, no traceback."""
-
-    def __init__(self, error: RealnetEdgeError) -> None:
-        super().__init__(str(error))
-        self.exit_code = error.exit_code
+# Packages that the base installation leaves out, by the name they are imported under.
+EXTRA_OF_PACKAGE = {
+    "elpv_dataset": "demo",
+    "onnx": "train",
+    "onnxscript": "train",
+    "openvino": "openvino",
+    "safetensors": "train",
+    "timm": "train",
+    "torch": "train",
+    "torchvision": "train",
+}
 
 
 class LazyGroup(click.Group):
@@ -63,11 +68,27 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; one of our own errors becomes its message alone, unless `--debug` was given."""
         try:
-            return super().invoke(ctx)
+            return _invoke_installed(super().invoke, ctx)
         except RealnetEdgeError as error:
             if ctx.params.get("debug"):
                 raise
-            raise _Reported(error) from error
+            click.echo(f"Error: {error}", err=True)
+            raise click.exceptions.Exit(error.exit_code) from error
+
+
+def _invoke_installed(invoke: Callable[[click.Context], object], ctx: click.Context) -> object:
+    """Call `invoke`; a package that only an extra brings becomes an error that names the extra."""
+    try:
+        return invoke(ctx)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRA_OF_PACKAGE:
+            raise
+        extra = EXTRA_OF_PACKAGE[package]
+        raise DependencyError(
+            f"this command needs the Python package {package!r}, which is not installed. "
+            f"Install it with: pip install 'realnet-edge[{extra}]'"
+        ) from error
 
 
 @click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})

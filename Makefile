@@ -1,0 +1,73 @@
+# Every target sets up what it needs: on a fresh machine with Python 3.10 to 3.13, `make demo` is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Passed to the tests: a folder with MVTec AD's screw in it. Without it those tests are skipped.
+export REALNET_EDGE_DATA
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-slow lint format types bench constraints clean
+
+help: ## show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+venv: $(READY) ## make .venv with everything the other targets use
+
+# Done once, and again when what is to be installed changes. uv comes from the package registry into
+# the environment itself, so that nothing but Python and make has to be there.
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet "$$(grep '^uv==' constraints.txt)"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[demo,dev]'
+	touch $@
+
+demo: $(READY) ## train, build, measure and run on solar cells: under 10 minutes on 2 cores
+	$(BIN)/realnet-edge data elpv demo/data
+	$(BIN)/realnet-edge train --data demo/data --category elpv-mono --workspace demo/workspace --preset demo
+	$(BIN)/realnet-edge build --category elpv-mono --workspace demo/workspace --precision fp32
+	$(BIN)/realnet-edge build --category elpv-mono --workspace demo/workspace --precision int8
+	$(BIN)/realnet-edge bench --category elpv-mono --workspace demo/workspace
+	$(BIN)/realnet-edge run --category elpv-mono --workspace demo/workspace \
+		--source demo/data/elpv-mono/test --save demo/overlays > demo/results.jsonl
+	@echo "report:   $$(ls demo/workspace/elpv-mono/bench/*.html)"
+	@echo "overlays: demo/overlays   (red where the model sees a defect)"
+	@echo "results:  demo/results.jsonl   (one line an image: score, decision, latency)"
+
+# One process: the tests that cost time run inference, which uses all cores by itself.
+test: $(READY) ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-slow: $(READY) ## the tests that train, or install the wheel anew
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+lint: $(READY) ## style, and what must not stand in a file of the repository
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -q tests/test_repository.py
+
+format: $(READY) ## put the code into the form that lint asks for
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Type checkers know nothing of setuptools' package-dir: show them the package as it is installed.
+types: $(READY) ## mypy --strict
+	rm -rf .typing/realnet_edge && mkdir -p .typing/realnet_edge
+	ln -s $(addprefix ../../,$(wildcard realnet_edge/*) kernels export calibrate) .typing/realnet_edge/
+	cd .typing && ../$(BIN)/mypy --config-file ../pyproject.toml --cache-dir ../.mypy_cache
+
+bench: $(READY) ## the benchmarks, into benchmarks/results
+	$(BIN)/python -m benchmarks
+
+# One file for every Python the package supports. No header and no index: it must name no machine.
+constraints: ## resolve constraints.txt anew
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	printf '%s\n' '# Versions that `make venv` installs. Made by `make constraints`.' > constraints.new
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-header --no-annotate \
+		--no-emit-index-url --no-emit-find-links pyproject.toml >> constraints.new
+	mv constraints.new constraints.txt
+
+clean: ## remove what was made here, the environment and the demo's workspace included
+	rm -rf $(VENV) .typing .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info demo
