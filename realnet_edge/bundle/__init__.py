@@ -1,1 +1,39 @@
-"""Engine bundles: a manifest, the files it lists, and their hashes."""
+"""Engine bundles: a folder with an engine and a manifest that vouches for every byte of it."""
+
+from realnet_edge.bundle.bundle import (
+    Bundle,
+    FileCheck,
+    check_files,
+    load_bundle,
+    read_manifest,
+    write_bundle,
+)
+from realnet_edge.bundle.locate import bundle_path, find_bundles, list_bundles
+from realnet_edge.bundle.manifest import (
+    BACKENDS,
+    OUTPUTS,
+    PRECISIONS,
+    Calibration,
+    InputSpec,
+    Manifest,
+    Threshold,
+)
+
+__all__ = [
+    "BACKENDS",
+    "OUTPUTS",
+    "PRECISIONS",
+    "Bundle",
+    "Calibration",
+    "FileCheck",
+    "InputSpec",
+    "Manifest",
+    "Threshold",
+    "bundle_path",
+    "check_files",
+    "find_bundles",
+    "list_bundles",
+    "load_bundle",
+    "read_manifest",
+    "write_bundle",
+]

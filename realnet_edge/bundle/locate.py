@@ -1,0 +1,74 @@
+"""Finding a category's bundles in a workspace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from realnet_edge.bundle.manifest import BACKENDS, MANIFEST_NAME, PRECISIONS
+from realnet_edge.errors import BundleError
+from realnet_edge.workspace import Workspace
+
+
+def list_bundles(workspace: Workspace, category: str) -> list[tuple[str, str]]:
+    """(backend, precision) of every bundle folder of a category, best backend and coarsest precision first.
+
+    The order is TensorRT, OpenVINO, ONNX Runtime, and INT8, FP16, FP32 within each. Nothing is verified.
+    """
+    folder = workspace.category(category)
+    return [
+        (backend, precision)
+        for backend in ("tensorrt", "openvino", "onnxruntime")
+        for precision in ("int8", "fp16", "fp32")
+        if (folder.bundle(backend, precision) / MANIFEST_NAME).is_file()
+    ]
+
+
+def find_bundles(
+    workspace: Workspace, category: str, backend: str | None = None, precision: str | None = None
+) -> list[tuple[str, str]]:
+    """Those of `list_bundles` that fit; None fits any.
+
+    Raises:
+        BundleError: an unknown name, or none fits; the message says which bundles exist and which command
+            builds what was asked for.
+    """
+    _check_name("backend", backend, BACKENDS)
+    _check_name("precision", precision, PRECISIONS)
+    present = list_bundles(workspace, category)
+    fitting = [b for b in present if backend in (None, b[0]) and precision in (None, b[1])]
+    if not fitting:
+        raise BundleError(_absent(workspace, category, backend, precision, present))
+    return fitting
+
+
+def bundle_path(workspace: Workspace, category: str, backend: str, precision: str) -> Path:
+    """The folder of an existing bundle.
+
+    Raises:
+        BundleError: there is none; the message says which exist and which command builds it.
+    """
+    find_bundles(workspace, category, backend, precision)
+    return workspace.category(category).bundle(backend, precision)
+
+
+def _check_name(what: str, name: str | None, valid: tuple[str, ...]) -> None:
+    if name is not None and name not in valid:
+        raise BundleError(f"{what} {name!r} is unknown: use {', '.join(valid)}.")
+
+
+def _absent(
+    workspace: Workspace,
+    category: str,
+    backend: str | None,
+    precision: str | None,
+    present: list[tuple[str, str]],
+) -> str:
+    wanted = "-".join(name for name in (backend, precision) if name)
+    command = f"realnet-edge build --category {category} --precision {precision or 'int8'}"
+    command += f" --backend {backend}" if backend else ""
+    if workspace.root != Path("workspace"):
+        command += f" --workspace {workspace.root}"
+    names = ", ".join("-".join(names) for names in present)
+    exist = f"It has {names}." if names else "It has none yet."
+    what = f"no {wanted} bundle" if wanted else "no bundle"
+    return f"category {category!r} has {what} in {workspace.root}. {exist} Build it with: {command}"

@@ -1,0 +1,248 @@
+"""What a bundle says of itself: `manifest.json` as frozen dataclasses, read strictly."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from realnet_edge.bundle.fields import Fields, is_digest
+from realnet_edge.errors import BundleError
+from realnet_edge.imaging import RESIZE_FILTER
+
+SCHEMA_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+BACKENDS = ("onnxruntime", "openvino", "tensorrt")
+PRECISIONS = ("fp32", "fp16", "int8")
+SCORE_RULES = ("avgpool16", "max")
+OUTPUTS = ("anomaly_map", "score", "rrs_indices")
+
+# A flat, plain name: no separator, no "..", nothing hidden, so a manifest cannot point outside its folder.
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """The images an engine takes: N x height x width x 3, uint8 RGB, resized by the named filter."""
+
+    height: int
+    width: int
+    color: str = "RGB"
+    layout: str = "NHWC"
+    dtype: str = "uint8"
+    resize: str = RESIZE_FILTER
+
+    @classmethod
+    def from_dict(cls, document: object) -> InputSpec:
+        """Read and check; raises BundleError naming the key."""
+        read = Fields(document, "manifest.input", _names(cls))
+        return cls(
+            height=read.integer("height", 1),
+            width=read.integer("width", 1),
+            color=read.choice("color", ("RGB",)),
+            layout=read.choice("layout", ("NHWC",)),
+            dtype=read.choice("dtype", ("uint8",)),
+            resize=read.choice("resize", (RESIZE_FILTER,)),
+        )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Where INT8 ranges came from: the method, how many images, and the SHA-256 of their list."""
+
+    method: str
+    images: int
+    list_sha256: str
+
+    @classmethod
+    def from_dict(cls, document: object) -> Calibration:
+        """Read and check; raises BundleError naming the key."""
+        read = Fields(document, "manifest.calibration", _names(cls))
+        return cls(read.text("method"), read.integer("images", 1), read.digest("list_sha256"))
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The image score above which a part is a defect.
+
+    Attributes:
+        value: the threshold, in [0, 1]; a score greater than it is a defect.
+        target_fpr: the false-positive rate that was asked for.
+        attainable_fpr: the smallest rate that `normals` images can guarantee.
+        normals: held-out good images behind the value.
+        method: how the value was found, such as "split-conformal".
+    """
+
+    value: float
+    target_fpr: float
+    attainable_fpr: float
+    normals: int
+    method: str
+
+    @classmethod
+    def from_dict(cls, document: object) -> Threshold:
+        """Read and check; raises BundleError naming the key."""
+        read = Fields(document, "manifest.threshold", _names(cls))
+        return cls(
+            value=read.number("value", 0.0, 1.0),
+            target_fpr=read.number("target_fpr", 0.0, 1.0),
+            attainable_fpr=read.number("attainable_fpr", 0.0, 1.0),
+            normals=read.integer("normals", 1),
+            method=read.text("method"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything a bundle states about its engine.
+
+    Attributes:
+        category: the part this engine was trained for.
+        input: the images it takes.
+        outputs: names of the engine's outputs.
+        score_rule: how the image score comes from the map, "avgpool16" or "max".
+        backend: "onnxruntime", "openvino" or "tensorrt".
+        precision: what was asked for, "fp32", "fp16" or "int8".
+        arithmetic: what computed on the builder, such as "int8 + bf16".
+        batch: smallest and largest batch.
+        engine: name of the file that the runtime opens.
+        builder: versions, device and CPU of the machine that built it; free-form.
+        checkpoint_sha256: SHA-256 of the checkpoint that was exported.
+        created: UTC time in ISO 8601.
+        files: SHA-256 of every file but the manifest; `write_bundle` fills it.
+        calibration: None unless the precision is int8.
+        threshold: None when there were too few normals to set one.
+        accuracy: as measured by the builder, free-form; None when it was not measured.
+        drift: against FP32 PyTorch on the same images, free-form; None when it was not measured.
+        schema_version: of the manifest itself.
+    """
+
+    category: str
+    input: InputSpec
+    outputs: tuple[str, ...] = OUTPUTS
+    score_rule: str
+    backend: str
+    precision: str
+    arithmetic: str
+    batch: tuple[int, int]
+    engine: str
+    builder: Mapping[str, Any]
+    checkpoint_sha256: str
+    created: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    threshold: Threshold | None = None
+    accuracy: Mapping[str, Any] | None = None
+    drift: Mapping[str, Any] | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON document, keys in the order of the fields, the schema version first."""
+        document = dataclasses.asdict(self)
+        document["outputs"] = list(self.outputs)
+        document["batch"] = list(self.batch)
+        return {"schema_version": document.pop("schema_version"), **document}
+
+    @classmethod
+    def from_dict(cls, document: object) -> Manifest:
+        """Read a manifest, refusing everything that is not exactly as described.
+
+        Raises:
+            BundleError: unknown schema version, missing or unknown key, wrong type or value; the message
+                names the key and what is valid.
+        """
+        _check_schema(document)
+        read = Fields(document, "manifest", _names(cls))
+        manifest = cls(
+            category=read.text("category"),
+            input=InputSpec.from_dict(read.raw("input")),
+            outputs=_outputs(read),
+            score_rule=read.choice("score_rule", SCORE_RULES),
+            backend=read.choice("backend", BACKENDS),
+            precision=read.choice("precision", PRECISIONS),
+            arithmetic=read.text("arithmetic"),
+            batch=_batch(read),
+            engine=read.text("engine"),
+            builder=read.mapping("builder"),
+            checkpoint_sha256=read.digest("checkpoint_sha256"),
+            created=_created(read),
+            files=_files(read),
+            calibration=_optional(read, "calibration", Calibration.from_dict),
+            threshold=_optional(read, "threshold", Threshold.from_dict),
+            accuracy=None if read.raw("accuracy") is None else read.mapping("accuracy"),
+            drift=None if read.raw("drift") is None else read.mapping("drift"),
+        )
+        if manifest.engine not in manifest.files:
+            listed = ", ".join(manifest.files)
+            raise BundleError(f"manifest.engine is {manifest.engine!r}, which is not among its files: {listed}.")
+        return manifest
+
+
+def check_file_name(name: str) -> None:
+    """Refuse a name that is not a plain file name inside the bundle.
+
+    Raises:
+        BundleError: separators, "..", hidden or odd names, or the manifest itself.
+    """
+    if not _FILE_NAME.fullmatch(name) or name == MANIFEST_NAME:
+        raise BundleError(
+            f"manifest.files names {name!r}: a bundle's files are plain names of letters, digits, '.', '_' "
+            f"and '-', inside its own folder, other than {MANIFEST_NAME}."
+        )
+
+
+def _check_schema(document: object) -> None:
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if isinstance(document, dict) and (type(version) is not int or version != SCHEMA_VERSION):
+        raise BundleError(
+            f"manifest.schema_version is {version!r}; this version of realnet-edge reads {SCHEMA_VERSION}. "
+            "Build the bundle again with the realnet-edge that shall run it."
+        )
+
+
+def _outputs(read: Fields) -> tuple[str, ...]:
+    outputs = read.texts("outputs")
+    if not {"anomaly_map", "score"} <= set(outputs) <= set(OUTPUTS):
+        raise BundleError(
+            f"manifest.outputs is {list(outputs)}, expected anomaly_map and score, rrs_indices beside."
+        )
+    return outputs
+
+
+def _batch(read: Fields) -> tuple[int, int]:
+    low, high = read.integers("batch", 2, 1)
+    if low > high:
+        raise BundleError(f"manifest.batch is [{low}, {high}], expected the smallest batch first.")
+    return low, high
+
+
+def _created(read: Fields) -> str:
+    text = read.text("created")
+    try:
+        # Python 3.10 does not read the "Z" that stands for UTC.
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise BundleError(f"manifest.created is {text!r}, expected a UTC time such as 2026-01-31T12:00:00Z.")
+    return text
+
+
+def _files(read: Fields) -> dict[str, str]:
+    files = read.mapping("files")
+    for name, digest in files.items():
+        check_file_name(name)
+        if not is_digest(digest):
+            raise BundleError(f"manifest.files.{name} is {digest!r}, expected a SHA-256 in hexadecimal.")
+    return files
+
+
+def _optional(read: Fields, key: str, reader: Any) -> Any:
+    return None if read.raw(key) is None else reader(read.raw(key))
+
+
+def _names(cls: Any) -> tuple[str, ...]:
+    return tuple(item.name for item in dataclasses.fields(cls))
