@@ -1,0 +1,56 @@
+"""The one sort that pixel AUROC, AU-PRO and the official PRO share.
+
+Normal pixels outnumber anomalous ones by far. They are sorted by value once, without their
+positions (a value sort runs several times faster than an argsort); every metric then needs only
+how many of them lie above given values, which is a binary search.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from realnet_edge.metrics.checks import Bools, Floats
+
+
+@dataclass(frozen=True)
+class NormalPixels:
+    """Map values of all normal pixels, ascending."""
+
+    values: Floats
+
+    @classmethod
+    def of(cls, masks: Bools, maps: Floats) -> NormalPixels:
+        """Collect and sort the values of `maps` where `masks` is False; both (N, H, W)."""
+        return cls(np.sort(maps[~masks]))
+
+    @property
+    def count(self) -> int:
+        return int(self.values.size)
+
+    def above(self, thresholds: Floats) -> npt.NDArray[np.int64]:
+        """How many normal pixels are strictly greater than each threshold."""
+        return self.count - np.searchsorted(self.values, thresholds, side="right").astype(np.int64)
+
+    def at_least(self, thresholds: Floats) -> npt.NDArray[np.int64]:
+        """How many normal pixels are greater than or equal to each threshold."""
+        return self.count - np.searchsorted(self.values, thresholds, side="left").astype(np.int64)
+
+
+def auroc_from_ranks(normal: NormalPixels, anomalous: Floats) -> float:
+    """Probability that an anomalous value exceeds a normal one, ties counting one half.
+
+    This is the Mann-Whitney U statistic over the product of the sample sizes, which equals the area
+    under the ROC curve; it is summed in integers and therefore exact.
+    """
+    # Sorted queries walk through the sorted values in order: several times fewer cache misses.
+    queries = np.sort(anomalous)
+    twice_lost = int(normal.above(queries).sum()) + int(normal.at_least(queries).sum())
+    return 1.0 - twice_lost / (2 * normal.count * queries.size)
+
+
+def area_under(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
+    """Trapezoidal area under the polyline through (x, y), x ascending."""
+    return float(np.dot(np.diff(x), (y[1:] + y[:-1]) * 0.5))
