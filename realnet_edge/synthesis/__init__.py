@@ -1,1 +1,33 @@
-"""Synthetic anomalies made from images of good parts."""
+"""Synthetic anomalies for training: masks, foregrounds, sources and a preview. No torch."""
+
+from __future__ import annotations
+
+from realnet_edge.synthesis.base import AnomalySource, Synthetic, blend, visible_difference
+from realnet_edge.synthesis.cutpaste import CutPasteSource
+from realnet_edge.synthesis.foreground import ForegroundRule, foreground_mask
+from realnet_edge.synthesis.foreground_choice import choose_foreground
+from realnet_edge.synthesis.patches import PatchSource
+from realnet_edge.synthesis.perlin import perlin_mask, perlin_noise
+from realnet_edge.synthesis.scratches import ScratchSource
+from realnet_edge.synthesis.sources import DEFAULT_SPEC, MixtureSource, make_source, synthesise
+from realnet_edge.synthesis.textures import TextureSource
+
+__all__ = [
+    "DEFAULT_SPEC",
+    "AnomalySource",
+    "CutPasteSource",
+    "ForegroundRule",
+    "MixtureSource",
+    "PatchSource",
+    "ScratchSource",
+    "Synthetic",
+    "TextureSource",
+    "blend",
+    "choose_foreground",
+    "foreground_mask",
+    "make_source",
+    "perlin_mask",
+    "perlin_noise",
+    "synthesise",
+    "visible_difference",
+]
