@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +48,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _has_gpu() -> bool:
     return Path("/dev/nvidia0").exists() or Path("/dev/nvhost-gpu").exists()
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built wheel, made from a copy of the tree so that no earlier build leaves anything in it."""
+    source = tmp_path_factory.mktemp("source")
+    for folder in ("realnet_edge", "kernels", "export", "calibrate"):
+        shutil.copytree(REPOSITORY / folder, source / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, source / name)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", "."]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    (built,) = (source / "dist").glob("*.whl")
+    return built

@@ -1,0 +1,141 @@
+"""Imports go one way, and the packages an edge device runs need no torch."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PACKAGE = "realnet_edge"
+MAPPED = ("kernels", "export", "calibrate")
+
+BASE = frozenset({"errors", "files", "config", "imaging", "workspace"})
+# What each part may import besides itself and BASE.
+ALLOWED: dict[str, frozenset[str]] = {
+    **dict.fromkeys(BASE, frozenset()),
+    "kernels": frozenset(),
+    "data": frozenset(),
+    "synthesis": frozenset({"data"}),
+    "model": frozenset({"kernels"}),
+    "metrics": frozenset(),
+    "training": frozenset({"kernels", "data", "synthesis", "model", "metrics"}),
+    "bundle": frozenset(),
+    "runtime": frozenset({"bundle"}),
+    "camera": frozenset({"bundle", "runtime"}),
+    "report": frozenset({"bundle", "runtime", "metrics"}),
+    "export": frozenset({"kernels", "model", "bundle", "runtime"}),
+    "calibrate": frozenset({"kernels", "model", "data", "metrics", "bundle", "runtime", "export"}),
+    "bench": frozenset({"data", "metrics", "bundle", "runtime", "report", "export"}),
+}
+# The command line sees everything.
+UNBOUND = frozenset({"cli", "__main__", "__init__"})
+
+WITHOUT_TORCH = ("runtime", "camera", "bundle", "data", "synthesis", "metrics", "report", "bench", "cli.main")
+HEAVY = ("torch", "timm", "torchvision")
+
+
+def _modules() -> Iterator[tuple[str, Path]]:
+    """(dotted name inside the package, file) of every module."""
+    for path in sorted((REPOSITORY / PACKAGE).rglob("*.py")):
+        yield ".".join(path.relative_to(REPOSITORY / PACKAGE).with_suffix("").parts), path
+    for folder in MAPPED:
+        for path in sorted((REPOSITORY / folder).rglob("*.py")):
+            yield ".".join(path.relative_to(REPOSITORY).with_suffix("").parts), path
+
+
+def _own_imports(tree: ast.AST) -> Iterator[str]:
+    """Parts of the package that are imported anywhere in a module, inside functions too."""
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module == PACKAGE:
+            names = [f"{PACKAGE}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or ""]
+        for name in names:
+            if name.startswith(f"{PACKAGE}."):
+                yield name.split(".")[1]
+
+
+def _at_import_time(tree: ast.Module) -> Iterator[str]:
+    """Top-level packages that importing the module imports: nothing inside functions or TYPE_CHECKING."""
+    pending: list[ast.AST] = list(tree.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").split(".")[0]
+        pending.extend(ast.iter_child_nodes(node))
+
+
+@pytest.mark.parametrize(("name", "path"), [pytest.param(n, p, id=n) for n, p in _modules()])
+def test_imports_go_one_way(name: str, path: Path) -> None:
+    part = name.split(".")[0]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imported = set(_own_imports(tree))
+    if part not in UNBOUND:
+        allowed = ALLOWED[part] | BASE | {part, "__version__"}
+        assert imported <= allowed, f"{path}: may not import {sorted(imported - allowed)}"
+    bare = set(_at_import_time(tree)) & set(MAPPED)
+    assert not bare, f"{path}: import {PACKAGE}.{bare.pop()}, not the bare folder"
+
+
+def test_bench_imports_the_exporter_only_inside_functions() -> None:
+    for path in (REPOSITORY / PACKAGE / "bench").glob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                assert "export" not in _own_imports(node), f"{path}: the exporter brings torch with it"
+
+
+def test_order_table_has_no_cycle_and_names_every_part() -> None:
+    parts = {name.split(".")[0] for name, _ in _modules()} - UNBOUND
+    assert parts == set(ALLOWED)
+    settled: set[str] = set()
+    while remaining := set(ALLOWED) - settled:
+        ready = {part for part in remaining if ALLOWED[part] <= settled}
+        assert ready, f"a cycle among {sorted(remaining)}"
+        settled |= ready
+
+
+def _modules_loaded_by(code: str) -> set[str]:
+    """Top-level names in sys.modules after a fresh interpreter ran `code`."""
+    report = "import sys; print('\\n'.join({name.split('.')[0] for name in sys.modules}))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True, timeout=120
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("part", WITHOUT_TORCH)
+def test_part_loads_without_torch(part: str) -> None:
+    loaded = _modules_loaded_by(f"import {PACKAGE}.{part}")
+    assert PACKAGE in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_every_module_of_those_parts_is_free_of_torch_at_import_time() -> None:
+    for name, path in _modules():
+        if name.split(".")[0] in {part.split(".")[0] for part in WITHOUT_TORCH}:
+            imported = set(_at_import_time(ast.parse(path.read_text(encoding="utf-8"))))
+            assert not imported & set(HEAVY), f"{path} imports {sorted(imported & set(HEAVY))}"
+
+
+def test_help_imports_nothing_heavy() -> None:
+    loaded = _modules_loaded_by(
+        "from click.testing import CliRunner\n"
+        "from realnet_edge.cli.main import cli\n"
+        "assert 'bench' in CliRunner().invoke(cli, ['--help']).output"
+    )
+    assert "click" in loaded
+    assert not loaded & {*HEAVY, "numpy", "cv2", "matplotlib", "onnx", "onnxruntime", "openvino", "PIL"}
