@@ -63,6 +63,15 @@ def decode_image(data: bytes, name: str = "image") -> npt.NDArray[np.uint8]:
         raise DataError(f"{name}: cannot be used ({error}). Save it again as 8- or 16-bit PNG.") from error
 
 
+def image_mode(data: bytes) -> str:
+    """Pillow's name for the pixels as they are stored ("L", "RGB", "I;16"); "unknown" where there is none."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            return str(opened.mode)
+    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError):
+        return "unknown"
+
+
 def load_mask(path: Path, size: tuple[int, int] | None = None) -> npt.NDArray[np.bool_]:
     """Ground-truth mask as (H, W) bool, upright: any channel above 0 is defect.
 
