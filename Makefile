@@ -17,9 +17,12 @@ venv: $(READY) ## make .venv with everything the other targets use
 
 # Done once, and again when what is to be installed changes. uv comes from the package registry into
 # the environment itself, so that nothing but Python and make has to be there.
+define BOOTSTRAP
+test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet $(1); }
+endef
+
 $(READY): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet "$$(grep '^uv==' constraints.txt)"
+	$(call BOOTSTRAP,"$$(grep '^uv==' constraints.txt)")
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[demo,dev]'
 	touch $@
 
@@ -62,8 +65,7 @@ bench: $(READY) ## the benchmarks, into benchmarks/results
 
 # One file for every Python the package supports. No header and no index: it must name no machine.
 constraints: ## resolve constraints.txt anew
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	$(call BOOTSTRAP,uv)
 	printf '%s\n' '# Versions that `make venv` installs. Made by `make constraints`.' > constraints.new
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-header --no-annotate \
 		--no-emit-index-url --no-emit-find-links pyproject.toml >> constraints.new

@@ -155,7 +155,7 @@ def _show_backends(backends: list[dict[str, Any]]) -> None:
         if not backend["available"]:
             say(f"  {backend['name']} is not available: {backend['missing']}")
             if backend["hint"]:
-                say(f"    to add: {backend['hint']}")
+                say(f"    what to do: {backend['hint']}")
 
 
 def _show_folders(data: dict[str, Any], workspace: dict[str, Any]) -> None:
