@@ -46,7 +46,8 @@ def map_differences(reference: Evaluation, engine: Evaluation) -> npt.NDArray[np
     check_same_images(reference, engine)
     if reference.maps.shape != engine.maps.shape:
         raise DataError(
-            f"maps of {reference.row.name} are {reference.maps.shape}, of {engine.row.name} {engine.maps.shape}; "
+            f"maps of {reference.row.name} are {reference.maps.shape}, "
+            f"of {engine.row.name} {engine.maps.shape}; "
             "drift needs the same size. Run the benchmark again for all engines."
         )
     pairs = zip(reference.maps, engine.maps, strict=True)

@@ -130,8 +130,9 @@ class ResultRow:
 
     @property
     def name(self) -> str:
-        """Backend and precision, as bundles are named: "openvino-int8"."""
-        return f"{self.backend}-{self.precision}"
+        """Backend and precision, as bundles are named, and a batch above 1: "openvino-int8 x8"."""
+        name = f"{self.backend}-{self.precision}"
+        return name if self.batch == 1 else f"{name} x{self.batch}"
 
     def to_dict(self) -> dict[str, Any]:
         """Field names and plain values, in the order of the columns."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from realnet_edge.report.rows import ResultRow
-
 NOT_MEASURED = "-"
 
 
@@ -34,10 +32,9 @@ def small(value: float | None) -> str:
     return f"{value:.3f}" if value == 0 or value >= 0.01 else f"{value:.1e}"
 
 
-def percentiles(row: ResultRow, prefix: str) -> str:
-    """The p50, p90 and p99 of `latency_ms` or `e2e_ms`, joined by slashes."""
-    values = [getattr(row, f"{prefix}_p{q}") for q in (50, 90, 99)]
-    return NOT_MEASURED if None in values else " / ".join(milliseconds(value) for value in values)
+def points(value: float | None) -> str:
+    """Percentage points of change, with their sign."""
+    return number(value, 2, signed=True)
 
 
 def count(value: float | None) -> str:

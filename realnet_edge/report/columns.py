@@ -1,0 +1,66 @@
+"""The figures of a result row in the order they are shown, with their names and digits.
+
+The terminal table and the HTML report are both made from this list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from realnet_edge.report import text
+from realnet_edge.report.rows import ResultRow
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure of a row.
+
+    Attributes:
+        group: Heading that it stands under.
+        name: Short name with its unit.
+        show: Its text for a row.
+        heading: Name on two lines for the terminal's wide layout; None keeps it out of the terminal.
+        words: The text is words, not a number.
+    """
+
+    group: str
+    name: str
+    show: Callable[[ResultRow], str]
+    heading: str | None = None
+    words: bool = False
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("Engine", "arithmetic", lambda r: r.arithmetic, "arithmetic", words=True),
+    Column("Engine", "size (MB)", lambda r: text.number(r.size_mb), "size\nMB"),
+    Column("Engine", "peak memory (MB)", lambda r: text.number(r.peak_memory_mb, 0)),
+    Column("Speed", "engine p50 (ms)", lambda r: text.milliseconds(r.latency_ms_p50), "engine ms\np50"),
+    Column("Speed", "engine p90 (ms)", lambda r: text.milliseconds(r.latency_ms_p90), "\np90"),
+    Column("Speed", "engine p99 (ms)", lambda r: text.milliseconds(r.latency_ms_p99), "\np99"),
+    Column("Speed", "engine FPS", lambda r: text.rate(r.fps), "engine\nFPS"),
+    Column("Speed", "e2e p50 (ms)", lambda r: text.milliseconds(r.e2e_ms_p50), "e2e ms\np50"),
+    Column("Speed", "e2e p90 (ms)", lambda r: text.milliseconds(r.e2e_ms_p90), "\np90"),
+    Column("Speed", "e2e p99 (ms)", lambda r: text.milliseconds(r.e2e_ms_p99), "\np99"),
+    Column("Speed", "e2e FPS", lambda r: text.rate(r.e2e_fps), "e2e\nFPS"),
+    Column("Accuracy", "image AUROC (%)", lambda r: text.number(r.image_auroc, 2), "image\nAUROC"),
+    Column("Accuracy", "pixel AUROC (%)", lambda r: text.number(r.pixel_auroc, 2), "pixel\nAUROC"),
+    Column("Accuracy", "AU-PRO (%)", lambda r: text.number(r.au_pro, 2), "AU-PRO\n30%"),
+    Column("Accuracy", "PRO reference (%)", lambda r: text.number(r.pro_reference, 2), "PRO\nref."),
+    Column("Accuracy", "threshold", lambda r: text.small(r.threshold)),
+    Column("Drift", "drift image (pts)", lambda r: text.points(r.drift_image_auroc_points), "drift\nimage"),
+    Column("Drift", "drift pixel (pts)", lambda r: text.points(r.drift_pixel_auroc_points), "\npixel"),
+    Column("Drift", "drift AU-PRO (pts)", lambda r: text.points(r.drift_au_pro_points)),
+    Column("Drift", "decisions flipped", lambda r: text.count(r.drift_decisions_flipped), "flips"),
+    Column("Drift", "map difference, max", lambda r: text.small(r.drift_map_max_abs)),
+    Column("Drift", "map difference, mean", lambda r: text.small(r.drift_map_mean_abs)),
+    Column("Drift", "score rank correlation", lambda r: text.number(r.drift_score_spearman, 4)),
+    Column("Drift", "RRS rank swaps an image", lambda r: text.count(r.drift_rrs_rank_swaps)),
+)
+
+
+def verdict(row: ResultRow) -> str:
+    """The verdict and, where there is one, the budget behind it: "pass 99%"."""
+    if row.verdict in ("pass", "fail") and row.budget is not None:
+        return f"{row.verdict} {100 * row.budget:g}%"
+    return row.verdict
