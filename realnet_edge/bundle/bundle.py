@@ -26,7 +26,7 @@ class Bundle:
 
     @property
     def id(self) -> str:
-        """Category, backend, precision and the start of the manifest's hash: `screw/openvino-int8@1f3a...`."""
+        """Category, backend, precision and the manifest's hash, cut: `screw/openvino-int8@1f3a...`."""
         stated = self.manifest
         return f"{stated.category}/{stated.backend}-{stated.precision}@{self.manifest_sha256[:12]}"
 
@@ -68,7 +68,9 @@ def read_manifest(path: Path) -> tuple[Manifest, str]:
         raise BundleError(f"{path}: no such bundle folder. Make one with `realnet-edge build`.")
     file = path / MANIFEST_NAME
     if file.is_symlink() or not file.is_file():
-        raise BundleError(f"{path}: holds no {MANIFEST_NAME}, so it is no bundle. Give the bundle's own folder.")
+        raise BundleError(
+            f"{path}: holds no {MANIFEST_NAME}, so it is no bundle. Give the bundle's own folder."
+        )
     try:
         content = file.read_bytes()
         manifest = Manifest.from_dict(json.loads(content))

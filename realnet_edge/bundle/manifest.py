@@ -177,7 +177,9 @@ class Manifest:
         )
         if manifest.engine not in manifest.files:
             listed = ", ".join(manifest.files)
-            raise BundleError(f"manifest.engine is {manifest.engine!r}, which is not among its files: {listed}.")
+            raise BundleError(
+                f"manifest.engine is {manifest.engine!r}, which is not among its files: {listed}."
+            )
         return manifest
 
 

@@ -1,1 +1,30 @@
-"""Runners: one contract over every inference backend."""
+"""Runners: one contract over ONNX Runtime and OpenVINO. Nothing here imports torch."""
+
+from realnet_edge.runtime.backends import (
+    SUPPORTED,
+    BackendInfo,
+    best_backend,
+    check_precision,
+    detect,
+    require_backend,
+)
+from realnet_edge.runtime.base import DEFAULT_BATCH_RANGE, Prediction, Runner
+from realnet_edge.runtime.opening import choose_bundle, open_runner
+from realnet_edge.runtime.ort import OnnxRuntimeRunner
+from realnet_edge.runtime.ov import OpenVinoRunner
+
+__all__ = [
+    "DEFAULT_BATCH_RANGE",
+    "SUPPORTED",
+    "BackendInfo",
+    "OnnxRuntimeRunner",
+    "OpenVinoRunner",
+    "Prediction",
+    "Runner",
+    "best_backend",
+    "check_precision",
+    "choose_bundle",
+    "detect",
+    "open_runner",
+    "require_backend",
+]

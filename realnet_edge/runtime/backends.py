@@ -1,0 +1,164 @@
+"""Which backends this machine has, what each can do, and which one to take."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from realnet_edge.errors import BackendError
+from realnet_edge.runtime.gpu import cuda_devices
+
+# Backend -> precisions, best backend first: TensorRT where there is a GPU, then OpenVINO, which is the
+# faster one on a CPU and has 16-bit arithmetic there, then ONNX Runtime, which is always installed.
+SUPPORTED: dict[str, tuple[str, ...]] = {
+    "tensorrt": ("fp32", "fp16", "int8"),
+    "openvino": ("fp32", "fp16", "int8"),
+    "onnxruntime": ("fp32", "int8"),
+}
+_INSTALL = {
+    "openvino": "pip install 'realnet-edge[openvino]'",
+    "onnxruntime": "pip install onnxruntime",
+    "tensorrt": "install TensorRT from NVIDIA (JetPack holds it)",
+}
+_TENSORRT_LATER = "this version of realnet-edge neither builds nor runs TensorRT engines yet"
+
+
+@dataclass(frozen=True)
+class BackendInfo:
+    """What this machine has of one backend.
+
+    Attributes:
+        name: "tensorrt", "openvino" or "onnxruntime".
+        available: engines of it can be built and run here.
+        version: of the runtime; None when it cannot be imported.
+        devices: what it would run on, with capabilities where they are told.
+        precisions: what can be asked of it.
+        missing: what keeps it from being available, else None.
+        hint: what to do about that, else None.
+    """
+
+    name: str
+    available: bool
+    version: str | None
+    devices: tuple[str, ...]
+    precisions: tuple[str, ...]
+    missing: str | None = None
+    hint: str | None = None
+
+
+def detect() -> list[BackendInfo]:
+    """Every backend this package knows, best first, as found on this machine; imports each runtime."""
+    return [_detect_tensorrt(), _detect_openvino(), _detect_onnxruntime()]
+
+
+def best_backend(precision: str) -> str:
+    """The best backend that this machine has for a precision.
+
+    Raises:
+        BackendError: unknown precision, or no backend here can do it; the message says what each lacks.
+    """
+    known = sorted({name for precisions in SUPPORTED.values() for name in precisions})
+    if precision not in known:
+        raise BackendError(f"precision {precision!r} is unknown: use {', '.join(known)}.")
+    able = [info for info in detect() if precision in info.precisions]
+    for info in able:
+        if info.available:
+            return info.name
+    lacks = "; ".join(f"{info.name}: {info.missing} ({info.hint})" for info in able)
+    raise BackendError(f"no backend on this machine can do {precision}. {lacks}.")
+
+
+def check_precision(backend: str, precision: str) -> None:
+    """Refuse a precision that a backend cannot do.
+
+    Raises:
+        BackendError: unknown backend or precision; the message lists what is valid.
+    """
+    if backend not in SUPPORTED:
+        raise BackendError(f"backend {backend!r} is unknown: use {', '.join(SUPPORTED)}.")
+    if precision not in SUPPORTED[backend]:
+        others = [name for name, precisions in SUPPORTED.items() if precision in precisions]
+        also = f" {precision} is done by {', '.join(others)}." if others else ""
+        raise BackendError(
+            f"{backend} cannot do {precision!r} here: it can do {', '.join(SUPPORTED[backend])}.{also}"
+        )
+
+
+def require_backend(backend: str, precision: str) -> None:
+    """Refuse a backend that this machine does not have, or that cannot do the precision.
+
+    Raises:
+        BackendError: the message says what is missing and what adds it.
+    """
+    check_precision(backend, precision)
+    info = next(found for found in detect() if found.name == backend)
+    if not info.available:
+        raise BackendError(f"{backend} cannot be used here: {info.missing}. What to do: {info.hint}.")
+
+
+def import_backend(backend: str, precision: str) -> Any:
+    """The runtime's own module, imported now.
+
+    Raises:
+        BackendError: a precision it cannot do, or it is not installed; the message gives the command.
+    """
+    check_precision(backend, precision)
+    module, missing = _import(backend)
+    if module is None:
+        raise BackendError(f"{backend} cannot be used here: {missing}. What to do: {_INSTALL[backend]}.")
+    return module
+
+
+def _detect_onnxruntime() -> BackendInfo:
+    module, missing = _import("onnxruntime")
+    if module is None:
+        return _absent("onnxruntime", missing)
+    return BackendInfo("onnxruntime", True, _version(module), ("CPU",), SUPPORTED["onnxruntime"])
+
+
+def _detect_openvino() -> BackendInfo:
+    module, missing = _import("openvino")
+    if module is None:
+        return _absent("openvino", missing)
+    core = module.Core()
+    version = _version(module).split("-")[0]
+    if "CPU" not in core.available_devices:
+        found = ", ".join(core.available_devices) or "nothing"
+        return _absent("openvino", f"its CPU plugin (it sees {found})", version)
+    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    types = [name for name in ("INT8", "BF16", "FP16", "FP32") if name in capabilities]
+    device = f"CPU: {core.get_property('CPU', 'FULL_DEVICE_NAME').strip()} ({', '.join(types)})"
+    return BackendInfo("openvino", True, version, (device,), SUPPORTED["openvino"])
+
+
+def _detect_tensorrt() -> BackendInfo:
+    module, missing = _import("tensorrt")
+    devices, no_device = cuda_devices()
+    lacks = [text for text in (missing, no_device) if text]
+    advice = f"{_INSTALL['tensorrt']} and run on a machine with an NVIDIA GPU"
+    if not lacks:
+        lacks, advice = [_TENSORRT_LATER], "take --backend openvino or onnxruntime"
+    version = None if module is None else _version(module)
+    return BackendInfo(
+        "tensorrt", False, version, devices, SUPPORTED["tensorrt"], " and ".join(lacks), advice
+    )
+
+
+def _import(name: str) -> tuple[ModuleType | None, str | None]:
+    try:
+        return importlib.import_module(name), None
+    except ModuleNotFoundError as error:
+        # A package that is there but lacks a part of its own is another fault than an absent one.
+        return None, f"{name} is not installed" if error.name == name else f"{name} is broken ({error})"
+    except (ImportError, OSError, RuntimeError) as error:
+        return None, f"{name} is broken ({error})"
+
+
+def _version(module: ModuleType) -> str:
+    return str(getattr(module, "__version__", "unknown"))
+
+
+def _absent(name: str, missing: str | None, version: str | None = None) -> BackendInfo:
+    return BackendInfo(name, False, version, (), SUPPORTED[name], missing, _INSTALL[name])

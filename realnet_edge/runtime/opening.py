@@ -1,0 +1,60 @@
+"""From a bundle to the runner of its backend."""
+
+from __future__ import annotations
+
+from realnet_edge.bundle import Bundle
+from realnet_edge.bundle.locate import find_bundles
+from realnet_edge.errors import BackendError
+from realnet_edge.runtime.backends import detect, require_backend
+from realnet_edge.runtime.base import Runner
+from realnet_edge.runtime.ort import OnnxRuntimeRunner
+from realnet_edge.runtime.ov import OpenVinoRunner
+from realnet_edge.workspace import Workspace
+
+_RUNNERS: dict[str, type[OnnxRuntimeRunner] | type[OpenVinoRunner]] = {
+    "onnxruntime": OnnxRuntimeRunner,
+    "openvino": OpenVinoRunner,
+}
+
+
+def open_runner(bundle: Bundle, threads: int | None = None) -> Runner:
+    """The runner for a bundle; use it in a `with` block.
+
+    Args:
+        bundle: as `load_bundle` returned it, so every hash was verified.
+        threads: CPU threads for one inference; None leaves the choice to the runtime.
+
+    Raises:
+        BackendError: its backend is missing on this machine; the message says what adds it. There is no
+            fallback to another backend.
+    """
+    stated = bundle.manifest
+    require_backend(stated.backend, stated.precision)
+    return _RUNNERS[stated.backend](
+        bundle.engine_path,
+        precision=stated.precision,
+        input_size=(stated.input.height, stated.input.width),
+        batch_range=stated.batch,
+        threads=threads,
+    )
+
+
+def choose_bundle(
+    workspace: Workspace, category: str, backend: str | None = None, precision: str | None = None
+) -> tuple[str, str]:
+    """(backend, precision) of the bundle to run: the first one present that this machine can run.
+
+    What is not named is chosen: the best backend first (TensorRT, OpenVINO, ONNX Runtime), then INT8, FP16,
+    FP32. A backend that is named is never replaced by another.
+
+    Raises:
+        BundleError: none is there; the message says which exist and how to build one.
+        BackendError: none of those that fit can run here; the message says what is missing.
+    """
+    fitting = find_bundles(workspace, category, backend, precision)
+    here = {info.name: info for info in detect()}
+    for name, level in fitting:
+        if here[name].available:
+            return name, level
+    lacks = "; ".join(f"{name}: {here[name].missing} ({here[name].hint})" for name in dict(fitting))
+    raise BackendError(f"category {category!r} has no bundle that this machine can run. {lacks}.")
