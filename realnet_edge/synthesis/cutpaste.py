@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from realnet_edge.synthesis.base import Synthetic
+from realnet_edge.synthesis.base import Synthetic, where_changed
 from realnet_edge.synthesis.jitter import is_grey
+from realnet_edge.synthesis.perlin import MIN_PIXELS
 from realnet_edge.synthesis.shapes import random_point, unit_length
 
 AREA_RATIO = (0.02, 0.15)
@@ -24,8 +25,7 @@ SCAR_LENGTH = (10.0, 25.0)
 SCAR_DEGREES = 45.0
 JITTER = 0.1
 MARGIN_SHARE = 0.03
-# A pasted pixel that lies this close to what was there is not an anomaly anyone could see.
-MIN_LEVELS = 3
+VISIBLE_LEVELS = 3
 ATTEMPTS = 8
 
 
@@ -37,16 +37,18 @@ class CutPasteSource:
     def __call__(
         self, image: npt.NDArray[np.uint8], foreground: npt.NDArray[np.bool_], rng: np.random.Generator
     ) -> Synthetic:
-        """One anomaly; the mask holds the pasted pixels that differ by 3 grey levels or more.
+        """One anomaly; the mask holds the pasted pixels within 2 pixels of a visible change.
 
-        Draws again up to 8 times while fewer than 4 pixels changed; the mask of the last is returned
-        whatever it holds (`synthesise` deals with an empty one).
+        Draws again up to 8 times while fewer than 4 pixels changed by 3 grey levels; the last draw is
+        returned whatever its mask holds (`synthesise` deals with an empty one).
         """
         allowed = _with_margin(foreground)
-        for _ in range(ATTEMPTS):
-            result = _paste(image, foreground, allowed, rng)
-            if np.count_nonzero(result.mask) >= 4:
+        grey = is_grey(image)
+        result = _paste(image, foreground, allowed, grey, rng)
+        for _ in range(ATTEMPTS - 1):
+            if np.count_nonzero(result.mask) >= MIN_PIXELS:
                 break
+            result = _paste(image, foreground, allowed, grey, rng)
         return result
 
 
@@ -54,34 +56,61 @@ def _paste(
     image: npt.NDArray[np.uint8],
     foreground: npt.NDArray[np.bool_],
     allowed: npt.NDArray[np.bool_],
+    grey: bool,
     rng: np.random.Generator,
 ) -> Synthetic:
     """Cut, jitter, turn and paste once."""
     if rng.random() < 0.5:
-        height, width, degrees = *_rectangle(foreground, rng), 0.0
+        (height, width), degrees = _rectangle(foreground, rng), 0.0
     else:
         unit = unit_length(image.shape)
-        height, width = rng.uniform(*SCAR_LENGTH) * unit, rng.uniform(*SCAR_WIDTH) * unit
+        height = float(rng.uniform(*SCAR_LENGTH)) * unit
+        width = float(rng.uniform(*SCAR_WIDTH)) * unit
         degrees = float(rng.uniform(-SCAR_DEGREES, SCAR_DEGREES))
     rows = min(max(2, round(height)), image.shape[0])
     columns = min(max(2, round(width)), image.shape[1])
     cut = _cut(image, random_point(foreground, rng), rows, columns)
-    patch = _jitter(cut, is_grey(image), rng)
+    patch, covered = _turn(_jitter(cut, grey, rng), degrees)
     row, column = random_point(foreground, rng)
+    pasted = np.zeros(foreground.shape, np.bool_)
+    result = image.copy()
+    here, there = _overlap(patch.shape, image.shape, (row, column))
+    pasted[here] = covered[there] & allowed[here]
+    np.copyto(result[here], patch[there], where=pasted[here][:, :, None])
+    return Synthetic(result, where_changed(image, result, pasted, VISIBLE_LEVELS))
+
+
+def _turn(
+    patch: npt.NDArray[np.uint8], degrees: float
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    """The patch turned on a canvas that holds it whole, and where on that canvas it lies."""
+    rows, columns = patch.shape[:2]
+    if degrees == 0.0:
+        return patch, np.ones((rows, columns), np.bool_)
+    side = int(np.ceil(np.hypot(rows, columns))) + 1
     matrix = cv2.getRotationMatrix2D(((columns - 1) / 2.0, (rows - 1) / 2.0), degrees, 1.0)
-    matrix[:, 2] += column - (columns - 1) / 2.0, row - (rows - 1) / 2.0
-    full = (image.shape[1], image.shape[0])
-    moved = cv2.warpAffine(patch, matrix, full, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    where = cv2.warpAffine(np.ones((rows, columns), np.uint8), matrix, full, flags=cv2.INTER_NEAREST)
-    pasted = (np.asarray(where) > 0) & allowed
-    result = np.where(pasted[:, :, None], np.asarray(moved), image).astype(np.uint8)
-    changed = np.abs(result.astype(np.int16) - image).max(axis=2) >= MIN_LEVELS
-    return Synthetic(result, changed)
+    matrix[:, 2] += (side - columns) / 2.0, (side - rows) / 2.0
+    turned = cv2.warpAffine(patch, matrix, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    where = cv2.warpAffine(np.ones((rows, columns), np.uint8), matrix, (side, side), flags=cv2.INTER_NEAREST)
+    return np.asarray(turned, np.uint8), np.asarray(where) > 0
+
+
+def _overlap(
+    patch: tuple[int, ...], image: tuple[int, ...], centre: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    """Where a patch centred on a pixel lies in the image, and which part of the patch that is."""
+    here, there = [], []
+    for size, limit, middle in zip(patch[:2], image[:2], centre, strict=True):
+        start = middle - size // 2
+        low, high = max(start, 0), min(start + size, limit)
+        here.append(slice(low, high))
+        there.append(slice(low - start, high - start))
+    return (here[0], here[1]), (there[0], there[1])
 
 
 def _rectangle(foreground: npt.NDArray[np.bool_], rng: np.random.Generator) -> tuple[float, float]:
     """Height and width of the rectangular patch: the aspect is uniform on either side of a square."""
-    area = float(rng.uniform(*AREA_RATIO)) * max(1, np.count_nonzero(foreground))
+    area = float(rng.uniform(*AREA_RATIO)) * max(1, int(np.count_nonzero(foreground)))
     low, high = ASPECT
     aspect = float(rng.uniform(low, 1.0) if rng.random() < 0.5 else rng.uniform(1.0, high))
     return float(np.sqrt(area / aspect)), float(np.sqrt(area * aspect))
@@ -93,7 +122,8 @@ def _cut(
     """The patch about a centre, moved inwards where it would leave the image."""
     top = min(max(centre[0] - rows // 2, 0), image.shape[0] - rows)
     left = min(max(centre[1] - columns // 2, 0), image.shape[1] - columns)
-    return image[top : top + rows, left : left + columns]
+    patch: npt.NDArray[np.uint8] = image[top : top + rows, left : left + columns]
+    return patch
 
 
 def _jitter(patch: npt.NDArray[np.uint8], grey: bool, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
@@ -103,7 +133,7 @@ def _jitter(patch: npt.NDArray[np.uint8], grey: bool, rng: np.random.Generator) 
     values = (values - mean) * np.float32(1.0 + rng.uniform(-JITTER, JITTER)) + mean
     toned = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     if grey:
-        return toned
+        return np.asarray(toned, np.uint8)
     hsv = cv2.cvtColor(toned, cv2.COLOR_RGB2HSV_FULL).astype(np.float32)
     hsv[:, :, 0] = (hsv[:, :, 0] + 256.0 * rng.uniform(-JITTER, JITTER)) % 256.0
     hsv[:, :, 1] = np.clip(hsv[:, :, 1] * (1.0 + rng.uniform(-JITTER, JITTER)), 0, 255)
@@ -114,4 +144,4 @@ def _with_margin(foreground: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """The foreground grown by 3% of the image."""
     reach = round(MARGIN_SHARE * min(foreground.shape))
     square = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    return np.asarray(cv2.dilate(foreground.astype(np.uint8), square)) > 0
+    return np.asarray(cv2.dilate(foreground.astype(np.uint8), square), np.uint8) > 0

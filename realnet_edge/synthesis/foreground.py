@@ -107,13 +107,18 @@ class ForegroundRule:
         known = set(cls().to_dict())
         if set(document) != known:
             raise ConfigError(
-                f"a foreground rule has the keys {', '.join(sorted(known))}, got {', '.join(sorted(document))}."
+                f"a foreground rule has the keys {', '.join(sorted(known))}, "
+                f"got {', '.join(sorted(document))}."
             )
         channel = document["channel"]
         numbers = [document["closing"], document["opening"], *([] if channel is None else [channel])]
         if any(type(number) is not int for number in numbers):
-            raise ConfigError(f"closing, opening and channel of a foreground rule are integers, got {document}.")
-        return cls(document["method"], channel, document["polarity"], document["closing"], document["opening"])
+            raise ConfigError(
+                f"closing, opening and channel of a foreground rule are integers, got {document}."
+            )
+        return cls(
+            document["method"], channel, document["polarity"], document["closing"], document["opening"]
+        )
 
 
 def foreground_mask(image: npt.NDArray[np.uint8], rule: ForegroundRule) -> npt.NDArray[np.bool_]:

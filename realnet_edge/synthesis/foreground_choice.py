@@ -111,7 +111,10 @@ def choose_foreground(images: Sequence[npt.NDArray[np.uint8]]) -> tuple[Foregrou
             refused.append(f"{method}:{polarity} {objection}")
     seen = f"{len(sample)} of {len(images)} images"
     if not passed:
-        return ForegroundRule(), f"whole image: no threshold shows a free-standing object on {seen} ({'; '.join(refused)})"
+        return (
+            ForegroundRule(),
+            f"whole image: no threshold shows a free-standing object on {seen} ({'; '.join(refused)})",
+        )
     rule, figures = max(passed, key=lambda candidate: candidate[1].separability)
     return rule, f"{rule}: {figures}, on {seen}"
 

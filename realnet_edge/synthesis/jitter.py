@@ -16,11 +16,16 @@ def is_grey(image: npt.NDArray[np.uint8]) -> bool:
 
 
 def jitter_tone(patch: FloatImage, grey: bool, rng: np.random.Generator) -> FloatImage:
-    """Change contrast by x0.6..1.5 about the mean and brightness by -60..60; colours by up to 15 each."""
+    """Change contrast by x0.6..1.5 about the mean and brightness by -60..60; colours by up to 15 each.
+
+    The patch, (H, W, 3) float32, is changed in place and returned.
+    """
     gain = np.float32(np.exp(rng.uniform(np.log(0.6), np.log(1.5))))
     shift = rng.uniform(-60.0, 60.0) + (np.zeros(3) if grey else rng.uniform(-15.0, 15.0, size=3))
-    mean = np.float32(patch.mean())
-    return (patch - mean) * gain + (mean + shift.astype(np.float32))
+    mean = float(patch.mean())
+    patch *= gain
+    patch += (mean * (1.0 - gain) + shift).astype(np.float32)
+    return patch
 
 
 def jitter_detail(patch: FloatImage, grey: bool, rng: np.random.Generator) -> FloatImage:
@@ -59,7 +64,7 @@ def transplant(
     donor: npt.NDArray[np.uint8],
     taken_from: tuple[int, int],
     placed_at: tuple[int, int],
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     rng: np.random.Generator,
 ) -> FloatImage:
     """The donor turned, mirrored, rescaled and moved so that one of its points lands on another.

@@ -10,14 +10,17 @@ Nothing has to be downloaded. Five kinds of content are blended in, in these sha
 - smeared (5%): what is there, dragged along a direction.
 
 Masks are Perlin (65%), blobs (25%) or strokes (10%), within the foreground. Opacity is 0.5..1, as
-the paper has it for its own synthetic images; bent content is always opaque, for half of it would
-show double edges. Half of the masks fade inwards at the edge, so that a hard seam does not give
-every anomaly away.
+the paper has it for its own synthetic images, 0.7..1 for flat and smeared content, and 1 for bent
+content, of which less would show double edges. Half of the masks fade inwards at the edge, over 0.5
+to 10 pixels, so that a hard seam does not give every anomaly away. What is labelled is the part of
+the mask within 2 pixels of a visible change (4 grey levels), not, as in the paper, the whole mask:
+a bent flat area looks as before, and labelling it would teach that normal pixels are anomalous.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +28,7 @@ import numpy.typing as npt
 
 from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.imaging import load_image, preprocess
-from realnet_edge.synthesis.base import Synthetic, blend
+from realnet_edge.synthesis.base import Synthetic, blend, bounding_box, where_changed
 from realnet_edge.synthesis.foreground import ForegroundRule, foreground_mask
 from realnet_edge.synthesis.foreground_choice import choose_foreground
 from realnet_edge.synthesis.jitter import (
@@ -42,11 +45,26 @@ from realnet_edge.synthesis.shapes import feather, mixed_mask, random_point, uni
 
 MAX_DONORS = 128
 MASK_WEIGHTS = (0.65, 0.25, 0.10)
-OPACITY = (0.5, 1.0)
+FADE = (0.5, 10.0)
+BEND = (6.0, 16.0)
+VISIBLE_LEVELS = 4
 OBJECT_SHARE = 0.75
-_CONTENT_WEIGHTS = (0.40, 0.20, 0.20, 0.15, 0.05)
 
 Images = Sequence[Path] | Sequence[npt.NDArray[np.uint8]] | npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class _Site:
+    """Where an anomaly goes: the whole image, and the part of it and of the mask that matters."""
+
+    image: npt.NDArray[np.uint8]
+    part: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.bool_]
+    grey: bool
+    unit: float
+
+
+_Content = Callable[[_Site, np.random.Generator], FloatImage]
 
 
 class PatchSource:
@@ -76,68 +94,78 @@ class PatchSource:
     ) -> Synthetic:
         """One anomaly; see `AnomalySource`."""
         mask = mixed_mask(foreground, rng, MASK_WEIGHTS)
-        makers: tuple[Callable[..., FloatImage], ...] = (
-            self._displaced,
-            _retoned,
-            _bent,
-            _flat,
-            _smeared,
+        unit = unit_length(image.shape)
+        box = _grown_box(mask, round(BEND[1] * unit))
+        site = _Site(image, image[box], mask[box], is_grey(image), unit)
+        contents: tuple[tuple[_Content, float, float], ...] = (
+            (self._displaced, 0.40, 0.5),
+            (_retoned, 0.20, 0.5),
+            (_bent, 0.20, 1.0),
+            (_flat, 0.15, 0.7),
+            (_smeared, 0.05, 0.7),
         )
-        maker = makers[int(rng.choice(len(makers), p=_CONTENT_WEIGHTS))]
-        anomaly = maker(image, mask, is_grey(image), rng)
-        opacity = 1.0 if maker is _bent else float(rng.uniform(*OPACITY))
-        sigma = float(rng.uniform(0.5, 3.0)) * unit_length(image.shape) if rng.random() < 0.5 else 0.0
-        return Synthetic(blend(image, anomaly, feather(mask, sigma), opacity), mask)
+        index = int(rng.choice(len(contents), p=[share for _, share, _ in contents]))
+        content, _, least_opacity = contents[index]
+        anomaly = content(site, rng)
+        opacity = float(rng.uniform(least_opacity, 1.0))
+        fade = float(np.exp(rng.uniform(*np.log(FADE)))) * unit
+        weight = feather(site.mask, fade if rng.random() < 0.5 else 0.0)
+        blended = image.copy()
+        blended[box] = blend(site.part, anomaly, weight, opacity)
+        return Synthetic(blended, where_changed(image, blended, mask, VISIBLE_LEVELS))
 
-    def _displaced(
-        self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], grey: bool, rng: np.random.Generator
-    ) -> FloatImage:
+    def _displaced(self, site: _Site, rng: np.random.Generator) -> FloatImage:
         index = int(rng.integers(len(self._donors)))
         area = self._areas[index]
         if rng.random() >= OBJECT_SHARE:
             area = np.ones_like(area)
-        taken_from, placed_at = random_point(area, rng), random_point(mask, rng)
-        shape = (image.shape[0], image.shape[1])
-        patch = transplant(self._donors[index], taken_from, placed_at, shape, rng)
+        taken_from, placed_at = random_point(area, rng), random_point(site.mask, rng)
+        patch = transplant(self._donors[index], taken_from, placed_at, site.mask.shape, rng)
         if rng.random() < 0.5:
-            patch = jitter_tone(patch, grey, rng)
-        return jitter_detail(patch, grey, rng)
+            patch = jitter_tone(patch, site.grey, rng)
+        return jitter_detail(patch, site.grey, rng)
 
 
-def _retoned(
-    image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], grey: bool, rng: np.random.Generator
-) -> FloatImage:
+def _retoned(site: _Site, rng: np.random.Generator) -> FloatImage:
     """What is there in another tone, shifted by 25 to 90 grey levels towards where there is room."""
-    patch = image.astype(np.float32)
-    level = float(image[mask].mean())
+    level = float(site.part[site.mask].mean())
     shift = float(rng.uniform(25.0, 90.0)) * (1.0 if rng.random() > level / 255.0 else -1.0)
-    cast = np.zeros(3) if grey else rng.uniform(-20.0, 20.0, size=3)
+    cast = np.zeros(3) if site.grey else rng.uniform(-20.0, 20.0, size=3)
     gain = np.float32(rng.uniform(0.5, 1.2))
-    patch = (patch - np.float32(level)) * gain + (level + shift + cast).astype(np.float32)
-    return jitter_detail(patch, grey, rng)
+    patch = site.part.astype(np.float32)
+    patch -= np.float32(level)
+    patch *= gain
+    patch += (level + shift + cast).astype(np.float32)
+    return jitter_detail(patch, site.grey, rng)
 
 
-def _bent(
-    image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], grey: bool, rng: np.random.Generator
-) -> FloatImage:
+def _bent(site: _Site, rng: np.random.Generator) -> FloatImage:
     """What is there, displaced by up to 6 to 16 pixels of a 256-pixel image."""
-    return distort(image, float(rng.uniform(6.0, 16.0)) * unit_length(image.shape), rng)
+    return distort(site.part, float(rng.uniform(*BEND)) * site.unit, rng)
 
 
-def _flat(
-    image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], grey: bool, rng: np.random.Generator
-) -> FloatImage:
+def _flat(site: _Site, rng: np.random.Generator) -> FloatImage:
     """One tone from anywhere in the image, grained, so that background can take the object's place."""
-    row, column = random_point(np.ones(mask.shape, np.bool_), rng)
-    tone = image[row, column].astype(np.float32) + np.float32(rng.uniform(-20.0, 20.0))
-    return tone + np.float32(0.4) * noise(image.shape, grey, rng)
+    row, column = int(rng.integers(site.image.shape[0])), int(rng.integers(site.image.shape[1]))
+    tone = site.image[row, column].astype(np.float32) + np.float32(rng.uniform(-20.0, 20.0))
+    patch = noise(site.part.shape, site.grey, rng)
+    patch *= np.float32(0.4)
+    patch += tone
+    return patch
 
 
-def _smeared(
-    image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], grey: bool, rng: np.random.Generator
-) -> FloatImage:
+def _smeared(site: _Site, rng: np.random.Generator) -> FloatImage:
     """What is there, dragged along a direction, then retoned a little."""
-    return jitter_tone(smear(image.astype(np.float32), rng), grey, rng)
+    return jitter_tone(smear(site.part.astype(np.float32), rng), site.grey, rng)
+
+
+def _grown_box(mask: npt.NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
+    """The mask's bounding box, grown by `margin` pixels as far as the image reaches."""
+    rows, columns = bounding_box(mask)
+    return (
+        slice(max(0, rows.start - margin), min(mask.shape[0], rows.stop + margin)),
+        slice(max(0, columns.start - margin), min(mask.shape[1], columns.stop + margin)),
+    )
 
 
 def load_donors(images: Images, size: tuple[int, int]) -> list[npt.NDArray[np.uint8]]:
@@ -145,12 +173,15 @@ def load_donors(images: Images, size: tuple[int, int]) -> list[npt.NDArray[np.ui
 
     Raises:
         DataError: there are no images, or one cannot be decoded.
-        ConfigError: the size is not two positive numbers.
+        ConfigError: the size is not positive.
     """
-    if len(size) != 2 or min(size) < 1:
+    if min(size) < 1:
         raise ConfigError(f"size {size} is not (height, width) in pixels, both at least 1.")
     if not len(images):
         raise DataError("no normal images to take patches from. Give at least one.")
     picks = np.unique(np.linspace(0, len(images) - 1, min(len(images), MAX_DONORS)).round().astype(int))
-    chosen = [images[int(index)] for index in picks]
-    return [preprocess(load_image(item) if isinstance(item, Path) else item, size) for item in chosen]
+    donors = []
+    for index in picks:
+        item = images[int(index)]
+        donors.append(preprocess(load_image(item) if isinstance(item, Path) else item, size))
+    return donors

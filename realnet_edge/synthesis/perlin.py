@@ -3,7 +3,8 @@
 Noise of a random frequency on each axis is rotated and thresholded. How large the masks come out
 (256x256, 2,000 draws): a median of 4.7% of the image, 10th percentile 2.0%, 90th percentile 7.1%,
 at most about 40%; 4% of the draws are empty, and more once cut to a small foreground, which is why
-masks are drawn through `perlin_mask_within`. Low frequencies give one or two large shapes, high ones many small specks.
+masks are drawn through `perlin_mask_within`. Low frequencies give one or two large shapes, high
+ones many small specks.
 """
 
 from __future__ import annotations
@@ -82,9 +83,7 @@ def perlin_mask_within(
     return None
 
 
-def _lattice_weights(
-    length: int, cells: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _lattice_weights(length: int, cells: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Per pixel and lattice point: the fade weight, and the weight times the offset, (length, cells + 1)."""
     position = np.arange(length, dtype=np.float64) * (cells / length)
     cell = np.minimum(position.astype(np.int64), cells - 1)

@@ -1,7 +1,8 @@
 """Thin and small anomalies: scratches, cracks, pits.
 
 One to four strokes of 1 to 4 pixels (of a 256-pixel image), straight or wandering, or one to three
-blobs of 1.5 to 6 pixels radius, shifted by 25 to 110 grey levels up or down, inside the foreground.
+blobs of 1.5 to 6 pixels radius, shifted up or down by 15 to 110 grey levels (log-uniform, so that
+faint cracks are learned as well), inside the foreground.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from realnet_edge.synthesis.jitter import is_grey
 from realnet_edge.synthesis.shapes import blob_alpha, stroke_alpha, unit_length
 
 STROKE_SHARE = 0.7
-SHIFT = (25.0, 110.0)
+SHIFT = (15.0, 110.0)
 BLOB_RADIUS = (1.5, 6.0)
 # Below this weight an antialiased edge pixel has hardly changed and counts as normal.
 MIN_ALPHA = 0.25
@@ -39,7 +40,8 @@ class ScratchSource:
         level = float(image[mask].mean()) if mask.any() else 128.0
         direction = 1.0 if rng.random() > level / 255.0 else -1.0
         cast = np.zeros(3) if is_grey(image) else rng.uniform(-20.0, 20.0, size=3)
-        shift = direction * float(rng.uniform(*SHIFT)) + cast
+        strength = float(np.exp(rng.uniform(np.log(SHIFT[0]), np.log(SHIFT[1]))))
+        shift = direction * strength + cast
         return Synthetic(blend(image, image + shift.astype(np.float32), alpha, 1.0), mask)
 
 

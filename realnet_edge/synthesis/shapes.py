@@ -16,12 +16,13 @@ _SUBPIXEL_BITS = 4
 def random_point(area: npt.NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int]:
     """A uniformly random True pixel of `area` as (row, column); of the whole image if none is True."""
     candidates = np.flatnonzero(area)
-    index = int(candidates[rng.integers(candidates.size)]) if candidates.size else int(rng.integers(area.size))
+    pick = int(rng.integers(candidates.size or area.size))
+    index = int(candidates[pick]) if candidates.size else pick
     return index // area.shape[1], index % area.shape[1]
 
 
 def blob_alpha(
-    foreground: npt.NDArray[np.bool_], rng: np.random.Generator, radius: tuple[float, float] = (1.5, 12.0)
+    foreground: npt.NDArray[np.bool_], rng: np.random.Generator, radius: tuple[float, float] = (1.5, 16.0)
 ) -> npt.NDArray[np.float32]:
     """An irregular ellipse-like blob centred in the foreground.
 
@@ -45,8 +46,7 @@ def blob_alpha(
     points = local @ rotation + np.array([column, row])
     canvas = np.zeros(foreground.shape, np.uint8)
     cv2.fillPoly(canvas, [_fixed_point(points)], 255, lineType=cv2.LINE_AA, shift=_SUBPIXEL_BITS)
-    alpha = canvas.astype(np.float32) / np.float32(255.0)
-    alpha *= foreground
+    alpha: npt.NDArray[np.float32] = canvas.astype(np.float32) * (foreground / np.float32(255.0))
     # The centre itself always counts, also for a blob thinner than a pixel.
     alpha[row, column] = 1.0
     return alpha
@@ -56,14 +56,14 @@ def stroke_alpha(
     foreground: npt.NDArray[np.bool_],
     rng: np.random.Generator,
     width: tuple[float, float] = (1.0, 4.0),
-    length: tuple[float, float] = (8.0, 160.0),
+    length: tuple[float, float] = (8.0, 220.0),
 ) -> npt.NDArray[np.float32]:
     """A thin line, straight or wandering, through a point of the foreground.
 
     Args:
         foreground: (H, W) bool; the line starts in it and is cut to it.
         rng: source of place, course and width.
-        width: smallest and largest width, in pixels of a 256-pixel image.
+        width: smallest and largest width, in pixels of a 256-pixel image, log-uniform.
         length: smallest and largest length, likewise, log-uniform.
 
     Returns:
@@ -72,9 +72,9 @@ def stroke_alpha(
     row, column = random_point(foreground, rng)
     unit = unit_length(foreground.shape)
     total = float(np.exp(rng.uniform(np.log(length[0]), np.log(length[1])))) * unit
-    thickness = max(1, round(float(rng.uniform(*width)) * unit))
+    thickness = max(1, round(float(np.exp(rng.uniform(np.log(width[0]), np.log(width[1])))) * unit))
     steps = max(2, min(24, int(total / (6.0 * unit))))
-    wander = 0.0 if rng.random() < 0.4 else float(rng.uniform(0.1, 0.6))
+    wander = 0.0 if rng.random() < 0.5 else float(rng.uniform(0.05, 0.5))
     heading = rng.uniform(0.0, 2.0 * np.pi) + np.cumsum(rng.normal(0.0, 1.0, size=steps) * wander)
     moves = np.stack([np.cos(heading), np.sin(heading)], axis=1) * (total / steps)
     points = np.concatenate([np.zeros((1, 2)), np.cumsum(moves, axis=0)]) + np.array([column, row])
@@ -82,8 +82,7 @@ def stroke_alpha(
     cv2.polylines(
         canvas, [_fixed_point(points)], False, 255, thickness, lineType=cv2.LINE_AA, shift=_SUBPIXEL_BITS
     )
-    alpha = canvas.astype(np.float32) / np.float32(255.0)
-    alpha *= foreground
+    alpha: npt.NDArray[np.float32] = canvas.astype(np.float32) * (foreground / np.float32(255.0))
     alpha[row, column] = 1.0
     return alpha
 
@@ -105,19 +104,19 @@ def mixed_mask(
     return mask
 
 
-def feather(mask: npt.NDArray[np.bool_], sigma: float) -> npt.NDArray[np.float32]:
-    """The mask with an edge that fades inwards over about `sigma` pixels, (H, W) float32 in [0, 1].
+def feather(mask: npt.NDArray[np.bool_], pixels: float) -> npt.NDArray[np.float32]:
+    """The mask with an edge that fades inwards over `pixels` pixels, (H, W) float32 in [0, 1].
 
     Pixels outside the mask stay 0, so that nothing changes where nothing is labelled. A mask thinner
-    than the fade is scaled to reach 1 at its strongest pixel.
+    than the fade is scaled to reach 1 at its innermost pixel.
     """
-    solid = mask.astype(np.float32)
-    if sigma <= 0.0:
-        return solid
-    blurred = cv2.GaussianBlur(solid, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    inside = np.clip(2.0 * blurred - 1.0, 0.15, 1.0).astype(np.float32) * solid
-    peak = float(inside.max())
-    return inside / np.float32(peak) if peak > 0.0 else solid
+    if pixels <= 1.0:
+        return mask.astype(np.float32)
+    depth = np.asarray(cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3), np.float32)
+    # The constant keeps an empty mask from dividing by zero; no distance inside a mask is below 0.9.
+    reach = np.float32(max(0.5, min(pixels, float(depth.max()))))
+    weight: npt.NDArray[np.float32] = np.minimum(depth / reach, np.float32(1.0))
+    return weight
 
 
 def unit_length(shape: tuple[int, ...]) -> float:

@@ -13,6 +13,7 @@ from realnet_edge.synthesis.base import AnomalySource, Synthetic, blend, visible
 from realnet_edge.synthesis.cutpaste import CutPasteSource
 from realnet_edge.synthesis.foreground import ForegroundRule
 from realnet_edge.synthesis.patches import Images, PatchSource
+from realnet_edge.synthesis.perlin import MIN_PIXELS
 from realnet_edge.synthesis.scratches import ScratchSource
 from realnet_edge.synthesis.shapes import blob_alpha
 from realnet_edge.synthesis.textures import TextureSource
@@ -118,9 +119,13 @@ def parse_spec(spec: str) -> list[tuple[str, str, float]]:
         try:
             weight = float(tail)
         except ValueError as error:
-            raise ConfigError(f"weight '{tail}' of source '{name}' is not a number. Write {name}:0.5.") from error
+            raise ConfigError(
+                f"weight '{tail}' of source '{name}' is not a number. Write {name}:0.5."
+            ) from error
         if not (np.isfinite(weight) and weight > 0.0):
-            raise ConfigError(f"weight {tail} of source '{name}' is not positive. Leave the source out instead.")
+            raise ConfigError(
+                f"weight {tail} of source '{name}' is not positive. Leave the source out instead."
+            )
         if any((name, folder) == (seen, place) for seen, place, _ in parts):
             raise ConfigError(f"source '{head}' appears twice in '{spec}'. Give it once with one weight.")
         parts.append((name, folder, weight))
@@ -135,11 +140,11 @@ def synthesise(
 ) -> Synthetic:
     """Put one synthetic anomaly on a normal image.
 
-    The mask is never empty and what it marks can be seen: a sample whose masked pixels change by less
-    than 4 grey levels on average is drawn again, up to 5 times; then the most visible of them is
-    taken, or, if nothing changed in any, a blob of the foreground shifted by 60 grey levels. Within
-    a mask single pixels may still equal the normal ones: as in the paper, the mask is where an
-    anomaly was blended, not where it happens to differ.
+    The mask is never empty and what it marks can be seen: a sample whose mask has fewer than 4 pixels,
+    or whose masked pixels change by less than 4 grey levels on average, is drawn again, up to 5
+    times; then the most visible of them is taken, or, if nothing changed in any, a blob of the
+    foreground shifted by 60 grey levels. Textures label the whole blended mask, as the paper does;
+    patches and CutPaste label only the part that changed, and its close surroundings.
 
     Args:
         image: (H, W, 3) uint8 RGB, normal.
@@ -166,7 +171,7 @@ def synthesise(
     for _ in range(ATTEMPTS):
         candidate = source(image, foreground, rng)
         difference = visible_difference(image, candidate.image, candidate.mask)
-        if difference >= MIN_DIFFERENCE:
+        if difference >= MIN_DIFFERENCE and np.count_nonzero(candidate.mask) >= MIN_PIXELS:
             return candidate
         if difference > best_difference:
             best, best_difference = candidate, difference

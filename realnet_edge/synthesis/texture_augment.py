@@ -56,15 +56,16 @@ def solarise(image: Image8, rng: np.random.Generator) -> Image8:
 
 def posterise(image: Image8, rng: np.random.Generator) -> Image8:
     """Keep the highest 3 to 6 bits."""
-    return image & np.uint8(256 - (1 << (8 - int(rng.integers(3, 7)))))
+    kept = np.uint8(256 - (1 << (8 - int(rng.integers(3, 7)))))
+    return np.asarray(image & kept, np.uint8)
 
 
-def invert(image: Image8, rng: np.random.Generator) -> Image8:
+def invert(image: Image8, _rng: np.random.Generator) -> Image8:
     """The negative."""
     return 255 - image
 
 
-def autocontrast(image: Image8, rng: np.random.Generator) -> Image8:
+def autocontrast(image: Image8, _rng: np.random.Generator) -> Image8:
     """Stretch each channel to 0..255; a flat channel stays."""
     tables = []
     for channel in range(3):
@@ -74,7 +75,7 @@ def autocontrast(image: Image8, rng: np.random.Generator) -> Image8:
     return _look_up(image, tables)
 
 
-def equalise(image: Image8, rng: np.random.Generator) -> Image8:
+def equalise(image: Image8, _rng: np.random.Generator) -> Image8:
     """Equalise the histogram of each channel."""
     return np.stack([np.asarray(cv2.equalizeHist(plane)) for plane in cv2.split(image)], axis=2)
 
