@@ -61,15 +61,17 @@ types: $(READY) ## mypy --strict
 	cd .typing && ../$(BIN)/mypy --config-file ../pyproject.toml --cache-dir ../.mypy_cache
 
 bench: $(READY) ## the benchmarks, into benchmarks/results
-	$(BIN)/python -m benchmarks
+	@test -d "$${REALNET_EDGE_DATA:-}/screw" || { \
+		echo "make bench needs REALNET_EDGE_DATA=FOLDER, a folder that holds MVTec AD's screw"; exit 2; }
+	$(BIN)/python benchmarks/metrics.py --data "$$REALNET_EDGE_DATA" --json benchmarks/results/metrics.json
 
 # One file for every Python the package supports. No header and no index: it must name no machine.
 constraints: ## resolve constraints.txt anew
 	$(call BOOTSTRAP,uv)
-	printf '%s\n' '# Versions that `make venv` installs. Made by `make constraints`.' > constraints.new
+	printf '%s\n' '# Versions that `make venv` installs. Made by `make constraints`.' > $(VENV)/constraints.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-header --no-annotate \
-		--no-emit-index-url --no-emit-find-links pyproject.toml >> constraints.new
-	mv constraints.new constraints.txt
+		--no-emit-index-url --no-emit-find-links pyproject.toml >> $(VENV)/constraints.txt
+	mv $(VENV)/constraints.txt constraints.txt
 
 clean: ## remove what was made here, the environment and the demo's workspace included
 	rm -rf $(VENV) .typing .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info demo
