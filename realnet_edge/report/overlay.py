@@ -14,8 +14,10 @@ from realnet_edge.errors import DataError
 
 UInt8Image = npt.NDArray[np.uint8]
 
-# Share of the heat colour where the map is 1; the rest is the image, so the defect stays visible.
+# Share of the heat colour where the map is high; the rest is the image, so the defect stays visible.
 MAX_OPACITY = 0.75
+# The share rises in proportion to the map up to here: a score of 0.2 may be a decision, and must be seen.
+FULL_AT = 0.5
 _CONTOUR = (255, 255, 255)
 _CONTOUR_EDGE = (0, 0, 0)
 _DEFECT_STRIP = (158, 27, 27)
@@ -36,8 +38,9 @@ def overlay(
 ) -> UInt8Image:
     """Draw an anomaly map over its image.
 
-    The heat colour is mixed in proportion to the map (none at 0, `MAX_OPACITY` at 1), so a map of
-    zeros leaves the image as it is. The ground truth, if given, is a white line with a dark edge.
+    The heat colour is mixed in proportion to the map (none at 0, `MAX_OPACITY` from `FULL_AT` on),
+    so a map of zeros leaves the image as it is. The ground truth, if given, is outlined in white
+    with a dark edge.
     With a label, a score or a threshold a caption strip is added below the picture; it is red when
     the score reaches the threshold, green when not, grey when there is no verdict.
 
@@ -67,19 +70,25 @@ def overlay(
 
 
 def draw_contour(image: UInt8Image, mask: npt.NDArray[np.bool_]) -> UInt8Image:
-    """A copy of `image` with the outline of `mask`, readable on light and dark ground."""
+    """A copy of `image` with a line just outside `mask`, readable on light and dark ground."""
     height, width = image.shape[:2]
     # Shrinking must not lose a defect of few pixels; growing must not draw stairs.
     grows = height * width >= mask.size
     method, level = (cv2.INTER_LINEAR, 0.5) if grows else (cv2.INTER_AREA, 1e-6)
     resized = cv2.resize(mask.astype(np.float32), (width, height), interpolation=method)
     region = (resized >= level).astype(np.uint8)
-    contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     line = max(1, round(min(height, width) / 256))
+    # Rings outside the region: what the line surrounds stays visible, however small it is.
+    inner, white, outer = (_grow(region, line * steps) for steps in (1, 2, 3))
     drawn: UInt8Image = image.copy()
-    cv2.drawContours(drawn, contours, -1, _CONTOUR_EDGE, 3 * line)
-    cv2.drawContours(drawn, contours, -1, _CONTOUR, line)
+    drawn[outer > inner] = _CONTOUR_EDGE
+    drawn[white > inner] = _CONTOUR
     return drawn
+
+
+def _grow(region: UInt8Image, by: int) -> UInt8Image:
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * by + 1, 2 * by + 1))
+    return np.asarray(cv2.dilate(region, disc), dtype=np.uint8)
 
 
 def heat_colours(values: npt.NDArray[np.floating]) -> UInt8Image:
@@ -136,7 +145,7 @@ def _resize_map(anomaly_map: npt.NDArray[np.floating], size: tuple[int, int]) ->
 
 
 def _blend(image: UInt8Image, heat: npt.NDArray[np.float32]) -> UInt8Image:
-    share = (heat * MAX_OPACITY)[:, :, None]
+    share = (np.minimum(heat / FULL_AT, 1.0) * MAX_OPACITY)[:, :, None]
     mixed = image.astype(np.float32) * (1.0 - share) + heat_colours(heat).astype(np.float32) * share
     return np.asarray(np.rint(mixed), dtype=np.uint8)
 
