@@ -5,15 +5,18 @@ from __future__ import annotations
 from realnet_edge.synthesis.base import AnomalySource, Synthetic, blend, visible_difference
 from realnet_edge.synthesis.cutpaste import CutPasteSource
 from realnet_edge.synthesis.foreground import ForegroundRule, foreground_mask
-from realnet_edge.synthesis.foreground_choice import choose_foreground
+from realnet_edge.synthesis.foreground_choice import choose_foreground, resolve_foreground
+from realnet_edge.synthesis.foreground_presets import PRESETS
 from realnet_edge.synthesis.patches import PatchSource
 from realnet_edge.synthesis.perlin import perlin_mask, perlin_noise
+from realnet_edge.synthesis.preview import preview_sheet
 from realnet_edge.synthesis.scratches import ScratchSource
 from realnet_edge.synthesis.sources import DEFAULT_SPEC, MixtureSource, make_source, synthesise
 from realnet_edge.synthesis.textures import TextureSource
 
 __all__ = [
     "DEFAULT_SPEC",
+    "PRESETS",
     "AnomalySource",
     "CutPasteSource",
     "ForegroundRule",
@@ -28,6 +31,8 @@ __all__ = [
     "make_source",
     "perlin_mask",
     "perlin_noise",
+    "preview_sheet",
+    "resolve_foreground",
     "synthesise",
     "visible_difference",
 ]

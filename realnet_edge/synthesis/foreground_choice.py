@@ -23,8 +23,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from realnet_edge.errors import DataError
+from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.synthesis.foreground import ForegroundRule, Method, Polarity, foreground_mask
+from realnet_edge.synthesis.foreground_presets import PRESETS
 
 MAX_IMAGES = 32
 AREA = (0.03, 0.70)
@@ -117,6 +118,28 @@ def choose_foreground(images: Sequence[npt.NDArray[np.uint8]]) -> tuple[Foregrou
         )
     rule, figures = max(passed, key=lambda candidate: candidate[1].separability)
     return rule, f"{rule}: {figures}, on {seen}"
+
+
+def resolve_foreground(text: str, images: Sequence[npt.NDArray[np.uint8]]) -> tuple[ForegroundRule, str]:
+    """The rule a setting stands for, and why.
+
+    Args:
+        text: "auto" (chosen from the images), a published preset such as "mvtec/screw", or a rule
+            as `ForegroundRule.parse` reads it.
+        images: normal images, (H, W, 3) uint8 RGB; only "auto" looks at them.
+
+    Raises:
+        ConfigError: the text is none of these.
+        DataError: "auto" without images.
+    """
+    if text == "auto":
+        return choose_foreground(images)
+    if "/" in text:
+        if text not in PRESETS:
+            raise ConfigError(f"foreground preset '{text}' is unknown. Valid: {', '.join(PRESETS)}.")
+        return PRESETS[text], f"{PRESETS[text]}: published for {text}"
+    rule = ForegroundRule.parse(text)
+    return rule, f"{rule}: as given"
 
 
 def candidate_figures(images: Sequence[npt.NDArray[np.uint8]], rule: ForegroundRule) -> CandidateFigures:

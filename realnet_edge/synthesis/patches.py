@@ -13,7 +13,7 @@ Masks are Perlin (65%), blobs (25%) or strokes (10%), within the foreground. Opa
 the paper has it for its own synthetic images, 0.7..1 for flat and smeared content, and 1 for bent
 content, of which less would show double edges. Half of the masks fade inwards at the edge, over 0.5
 to 10 pixels, so that a hard seam does not give every anomaly away. What is labelled is the part of
-the mask within 2 pixels of a visible change (4 grey levels), not, as in the paper, the whole mask:
+the mask within 2 pixels of a visible change (6 grey levels), not, as in the paper, the whole mask:
 a bent flat area looks as before, and labelling it would teach that normal pixels are anomalous.
 """
 
@@ -47,7 +47,7 @@ MAX_DONORS = 128
 MASK_WEIGHTS = (0.65, 0.25, 0.10)
 FADE = (0.5, 10.0)
 BEND = (6.0, 16.0)
-VISIBLE_LEVELS = 4
+VISIBLE_LEVELS = 6
 OBJECT_SHARE = 0.75
 
 Images = Sequence[Path] | Sequence[npt.NDArray[np.uint8]] | npt.NDArray[np.uint8]

@@ -21,7 +21,7 @@ from realnet_edge.synthesis.textures import TextureSource
 DEFAULT_SPEC = "patches:0.5,cutpaste:0.25,scratches:0.25"
 SOURCE_NAMES = ("patches", "cutpaste", "scratches", "textures=FOLDER")
 # An anomaly that changes its pixels by less than this on average would teach noise as anomalous.
-MIN_DIFFERENCE = 4.0
+MIN_DIFFERENCE = 6.0
 ATTEMPTS = 5
 _FALLBACK_SHIFT = 60.0
 
@@ -141,7 +141,7 @@ def synthesise(
     """Put one synthetic anomaly on a normal image.
 
     The mask is never empty and what it marks can be seen: a sample whose mask has fewer than 4 pixels,
-    or whose masked pixels change by less than 4 grey levels on average, is drawn again, up to 5
+    or whose masked pixels change by less than 6 grey levels on average, is drawn again, up to 5
     times; then the most visible of them is taken, or, if nothing changed in any, a blob of the
     foreground shifted by 60 grey levels. Textures label the whole blended mask, as the paper does;
     patches and CutPaste label only the part that changed, and its close surroundings.

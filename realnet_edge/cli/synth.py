@@ -1,0 +1,96 @@
+"""`realnet-edge synth`: look at synthetic anomalies before training on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from realnet_edge.cli.options import category_option, data_option, json_option
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+
+
+@click.group()
+def command() -> None:
+    """Synthetic anomalies, which training uses in place of real defects."""
+
+
+@command.command()
+@data_option
+@category_option
+@click.option(
+    "--foreground",
+    default="auto",
+    show_default=True,
+    metavar="RULE",
+    help="Where anomalies may lie: auto, whole, a rule such as otsu:dark:6:6, or a published one such as "
+    "mvtec/screw.",
+)
+@click.option(
+    "--source",
+    default=None,
+    metavar="SPEC",
+    help="Anomaly sources: patches, cutpaste, scratches, textures=FOLDER, joined by commas; each gets its "
+    "own columns.  [default: patches,cutpaste,scratches]",
+)
+@click.option("--images", default=6, show_default=True, type=click.IntRange(1, 64), help="Rows of the sheet.")
+@click.option("--size", default=256, show_default=True, type=click.IntRange(32, 2048), help="Side in pixels.")
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Another seed, other anomalies."
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Picture to write, by its suffix PNG, JPEG, WebP or BMP.",
+)
+@json_option
+def preview(
+    data: Path,
+    category: str,
+    foreground: str,
+    source: str | None,
+    images: int,
+    size: int,
+    seed: int,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Write a contact sheet: normal images, their foreground, and anomalies of each source."""
+    import numpy as np
+    from PIL import Image
+
+    from realnet_edge.cli.output import print_json, say
+    from realnet_edge.data import load_category
+    from realnet_edge.errors import ConfigError
+    from realnet_edge.files import atomic_path
+    from realnet_edge.imaging import load_image, preprocess
+    from realnet_edge.synthesis import make_source, preview_sheet, resolve_foreground
+
+    if out.suffix.lower() not in _SUFFIXES:
+        raise ConfigError(
+            f"--out {out}: a picture cannot be written as '{out.suffix}'. Use {', '.join(_SUFFIXES)}."
+        )
+    train = load_category(data, category).train
+    picks = np.unique(np.linspace(0, len(train) - 1, min(len(train), 64)).round().astype(int))
+    sample = [preprocess(load_image(train[int(index)]), (size, size)) for index in picks]
+    rule, reason = resolve_foreground(foreground, sample)
+    mixture = make_source(source or "patches,cutpaste,scratches", sample, size, rule)
+    rows = sample[:: max(1, len(sample) // images)][:images]
+    sheet = preview_sheet(rows, rule, mixture.sources, np.random.default_rng(seed))
+    with atomic_path(out) as temporary:
+        Image.fromarray(sheet).save(temporary)
+    say(f"Foreground {reason}.")
+    say(f"Wrote {out}: {len(rows)} images, sources {', '.join(part.name for part in mixture.sources)}.")
+    if as_json:
+        print_json(
+            {
+                "category": category,
+                "foreground": rule.to_dict(),
+                "reason": reason,
+                "sources": [part.name for part in mixture.sources],
+                "images": len(rows),
+                "out": str(out),
+            }
+        )
