@@ -64,7 +64,6 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self._lazy.items()])
 
-
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; one of our own errors becomes its message alone, unless `--debug` was given."""
         try:
