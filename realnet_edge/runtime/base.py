@@ -124,7 +124,7 @@ class Runner(ABC):
         height, width = self.input_size
         if images.dtype != np.uint8:
             raise BackendError(
-                f"images are {images.dtype}, this engine takes uint8 RGB: normalisation lies inside the engine."
+                f"images are {images.dtype}, an engine takes uint8 RGB: normalisation lies inside it."
             )
         if images.ndim != 4 or images.shape[1:] != (height, width, 3):
             raise BackendError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -131,13 +132,17 @@ def describe_arithmetic(compiled: Any) -> str:
 def _check_graph(model: Any, path: Path, input_size: tuple[int, int]) -> None:
     """The graph takes and gives what the runner contract says."""
     inputs = [
-        f"{item.any_name} {item.element_type.to_string()} {item.partial_shape.to_string()}"
+        (item.any_name, item.element_type.to_string(), item.partial_shape.to_string())
         for item in model.inputs
     ]
     outputs = {name for item in model.outputs for name in item.names}
-    expected = f"image u8 [?,{input_size[0]},{input_size[1]},3]"
-    if inputs != [expected] or not set(_OUTPUTS) <= outputs:
+    height, width = input_size
+    fits = len(inputs) == 1 and inputs[0][:2] == ("image", "u8")
+    # The batch may be printed as "?" or, where a builder set bounds, as "1..32"; never as one number.
+    fits = fits and re.fullmatch(rf"\[(\?|\d*\.\.\d*),{height},{width},3\]", inputs[0][2]) is not None
+    if not fits or not set(_OUTPUTS) <= outputs:
+        found = ", ".join(" ".join(parts) for parts in inputs)
         raise BackendError(
-            f"{path}: takes {', '.join(inputs)} and gives {sorted(outputs)}; an engine takes {expected} and "
-            f"gives {' and '.join(_OUTPUTS)}."
+            f"{path}: takes {found} and gives {sorted(outputs)}; an engine takes image u8 "
+            f"[?,{height},{width},3] and gives {' and '.join(_OUTPUTS)}."
         )
