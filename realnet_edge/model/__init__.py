@@ -1,1 +1,5 @@
-"""The RealNet model."""
+"""The network, its parts and its checkpoint."""
+
+from realnet_edge.model.realnet import RealNet, RealNetOutput, anomaly_map, image_score, losses, normalise
+
+__all__ = ["RealNet", "RealNetOutput", "anomaly_map", "image_score", "losses", "normalise"]

@@ -1,0 +1,57 @@
+"""Reconstruction residual selection (RRS, paper section 3.3): the reference in plain PyTorch.
+
+Residual planes of every block are brought to the finest resolution; their normalised maximum and
+mean decide, per sample, which planes the discriminator sees. What is handed on are the
+un-normalised residuals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def stack_residuals(residuals: Sequence[Tensor]) -> Tensor:
+    """Bring residuals to the first one's resolution and concatenate their channels.
+
+    Args:
+        residuals: float tensors (N, C_k, H_k, W_k), finest first.
+
+    Returns:
+        (N, sum of C_k, H_1, W_1), upsampled bilinearly with align_corners=True.
+    """
+    size = residuals[0].shape[-2:]
+    planes = [
+        r if r.shape[-2:] == size else F.interpolate(r, size=size, mode="bilinear", align_corners=True)
+        for r in residuals
+    ]
+    return torch.cat(planes, dim=1)
+
+
+def rrs_select(normalised: Tensor, k_max: int, k_mean: int) -> Tensor:
+    """Choose planes by global maximum and by global mean.
+
+    Args:
+        normalised: (N, C, H, W) residual planes after BatchNorm without affine.
+        k_max, k_mean: planes kept in each mode, 0..C.
+
+    Returns:
+        (N, k_max + k_mean) int64 channel indices, the maximum's first, each mode in descending
+        order of its score.
+    """
+    chosen = []
+    if k_max:
+        chosen.append(normalised.amax(dim=(2, 3)).topk(k_max, dim=1).indices)
+    if k_mean:
+        chosen.append(normalised.mean(dim=(2, 3)).topk(k_mean, dim=1).indices)
+    return torch.cat(chosen, dim=1)
+
+
+def rrs_gather(planes: Tensor, indices: Tensor) -> Tensor:
+    """The chosen planes of each sample: (N, C, H, W) by (N, k) to (N, k, H, W)."""
+    height, width = planes.shape[-2:]
+    index = indices[:, :, None, None].expand(-1, -1, height, width)
+    return planes.gather(1, index)

@@ -1,0 +1,254 @@
+"""Settings as frozen data classes, checked when made, and stored as JSON beside the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from realnet_edge.errors import ConfigError
+
+SCORE_RULES = ("avgpool16", "max")
+SCORE_WINDOW = 16
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A feature extractor that RealNet can tap, by its timm name.
+
+    Attributes:
+        channels: channels of each tap that timm offers, finest first.
+        strides: the taps' strides in pixels of the input.
+        default_taps: positions in `channels` that are tapped unless told otherwise.
+        standardise: whether the taps are so unevenly scaled that per-channel standardisation is
+            on by default (linear bottlenecks without a final activation).
+    """
+
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    default_taps: tuple[int, ...]
+    standardise: bool = False
+
+
+_FIVE = (2, 4, 8, 16, 32)
+BACKBONES: dict[str, Backbone] = {
+    # timm counts the stem as tap 0, so layer1..layer4 are 1..4.
+    "resnet18": Backbone((64, 64, 128, 256, 512), _FIVE, (1, 2, 3, 4)),
+    "resnet34": Backbone((64, 64, 128, 256, 512), _FIVE, (1, 2, 3, 4)),
+    "resnet50": Backbone((64, 256, 512, 1024, 2048), _FIVE, (1, 2, 3, 4)),
+    "wide_resnet50_2": Backbone((64, 256, 512, 1024, 2048), _FIVE, (1, 2, 3, 4)),
+    # The official implementation taps strides 2 to 16 here.
+    "efficientnet_b4": Backbone((24, 32, 56, 160, 448), _FIVE, (0, 1, 2, 3)),
+    "tf_efficientnet_lite0": Backbone((16, 24, 40, 112, 320), _FIVE, (1, 2, 3), standardise=True),
+    "tf_efficientnet_lite2": Backbone((16, 24, 48, 120, 352), _FIVE, (1, 2, 3), standardise=True),
+}
+
+_DEFAULT_PLANES = {"resnet50": (256, 512, 512, 256), "wide_resnet50_2": (256, 512, 512, 256)}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network: backbone, taps, selected planes, reconstruction widths, RRS and score rule.
+
+    Attributes:
+        backbone: a timm name in `BACKBONES`.
+        taps: positions of the tapped feature maps, finest first.
+        planes: channels that AFS keeps of each tap (m_k, paper eq. 4).
+        widths: base width of each tap's reconstruction U-Net; its levels are 1, 2 and 4 times it.
+        rrs_max, rrs_mean: residual planes that RRS keeps by global maximum and by global mean.
+        standardise: subtract the mean and divide by the deviation of each tap channel, taken on
+            normal training images.
+        image_size: height and width of the input in pixels.
+        score_rule: "avgpool16" (maximum after 16 x 16 average pooling with stride 1, the official
+            evaluation) or "max" (the paper's text).
+    """
+
+    backbone: str = "wide_resnet50_2"
+    taps: tuple[int, ...] = (1, 2, 3, 4)
+    planes: tuple[int, ...] = (256, 512, 512, 256)
+    widths: tuple[int, ...] = (128, 256, 256, 128)
+    rrs_max: int = 256
+    rrs_mean: int = 256
+    standardise: bool = False
+    image_size: int = 256
+    score_rule: str = "avgpool16"
+
+    def __post_init__(self) -> None:
+        _require(self.backbone in BACKBONES, "backbone", self.backbone, f"one of {sorted(BACKBONES)}")
+        available = BACKBONES[self.backbone].channels
+        _require(
+            len(self.taps) > 0
+            and list(self.taps) == sorted(set(self.taps))
+            and all(0 <= tap < len(available) for tap in self.taps),
+            "taps",
+            self.taps,
+            f"ascending positions in 0..{len(available) - 1}",
+        )
+        _require(len(self.planes) == len(self.taps), "planes", self.planes, f"{len(self.taps)} numbers, one a tap")
+        _require(len(self.widths) == len(self.taps), "widths", self.widths, f"{len(self.taps)} numbers, one a tap")
+        for tap, planes in zip(self.taps, self.planes, strict=True):
+            _require(1 <= planes <= available[tap], "planes", planes, f"1..{available[tap]} for tap {tap}")
+        for width in self.widths:
+            _require(width >= 8 and width % 8 == 0, "widths", width, "multiples of 8, at least 8")
+        total = sum(self.planes)
+        for name, kept in (("rrs_max", self.rrs_max), ("rrs_mean", self.rrs_mean)):
+            _require(0 <= kept <= total, name, kept, f"0..{total}, the number of residual planes")
+        _require(self.rrs_max + self.rrs_mean > 0, "rrs_max + rrs_mean", 0, "at least 1")
+        # Each U-Net halves its tap twice.
+        multiple = 4 * self.strides[-1]
+        _require(
+            self.image_size >= multiple and self.image_size % multiple == 0,
+            "image_size",
+            self.image_size,
+            f"a positive multiple of {multiple}, four times the coarsest stride",
+        )
+        _require(self.score_rule in SCORE_RULES, "score_rule", self.score_rule, f"one of {SCORE_RULES}")
+        _require(self.image_size >= SCORE_WINDOW, "image_size", self.image_size, f"at least {SCORE_WINDOW}")
+
+    @property
+    def tap_channels(self) -> tuple[int, ...]:
+        """Channels of each tapped feature map before AFS."""
+        return tuple(BACKBONES[self.backbone].channels[tap] for tap in self.taps)
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Stride of each tap in input pixels."""
+        return tuple(BACKBONES[self.backbone].strides[tap] for tap in self.taps)
+
+    @classmethod
+    def for_backbone(cls, backbone: str, **changes: Any) -> ModelConfig:
+        """The published proportions on any backbone.
+
+        Planes: the paper's where it states them, else half of each tap (at least 64 or all);
+        widths: half of the planes; RRS keeps a third of all planes, half of them in each mode.
+        """
+        _require(backbone in BACKBONES, "backbone", backbone, f"one of {sorted(BACKBONES)}")
+        known = BACKBONES[backbone]
+        taps = tuple(changes.pop("taps", known.default_taps))
+        _require(all(0 <= tap < len(known.channels) for tap in taps), "taps", taps, f"0..{len(known.channels) - 1}")
+        channels = [known.channels[tap] for tap in taps]
+        default = _DEFAULT_PLANES.get(backbone) if taps == known.default_taps else None
+        planes = tuple(changes.pop("planes", default or (max(c // 2, min(c, 64)) for c in channels)))
+        kept = max(1, sum(planes) // 6)
+        settings: dict[str, Any] = {
+            "widths": tuple(max(8, p // 2 // 8 * 8) for p in planes),
+            "rrs_max": kept,
+            "rrs_mean": kept,
+            "standardise": known.standardise,
+        }
+        return cls(backbone=backbone, taps=taps, planes=planes, **{**settings, **changes})
+
+    def to_dict(self) -> dict[str, Any]:
+        return to_dict(self)
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> ModelConfig:
+        return from_dict(cls, document)
+
+
+@dataclass(frozen=True)
+class SynthesisConfig:
+    """Which anomalies the training sees.
+
+    Attributes:
+        source: sources and weights, as `realnet_edge.synthesis.make_source` reads them.
+        foreground: a foreground rule, or "auto" to have one chosen from the training images.
+        anomalous_share: share of samples that carry an anomaly (the paper: 0.5).
+        rotate: largest rotation, in degrees, applied to a normal image before anything else, for
+            parts that lie in any orientation. The uncovered corners repeat the border.
+        flip: mirror normal images at random.
+    """
+
+    source: str = "patches:1"
+    foreground: str = "auto"
+    anomalous_share: float = 0.5
+    rotate: float = 0.0
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        share = self.anomalous_share
+        _require(0.0 < share < 1.0, "anomalous_share", share, "a number between 0 and 1, both excluded")
+        _require(0.0 <= self.rotate <= 180.0, "rotate", self.rotate, "0..180 degrees")
+
+    def to_dict(self) -> dict[str, Any]:
+        return to_dict(self)
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> SynthesisConfig:
+        return from_dict(cls, document)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long and how fast.
+
+    Attributes:
+        steps: most optimiser steps; training may stop earlier.
+        minutes: most minutes of training (0: no limit); whichever limit comes first ends it.
+        patience: validations without improvement after which training stops (0: never).
+        batch: samples a step; half of them anomalous by the paper.
+        learning_rate: Adam's peak rate (the paper: 1e-4, betas 0.9 and 0.999).
+        schedule: "constant" (the paper) or "cosine" to a hundredth of the peak over the budget.
+        warmup: steps over which the rate rises linearly from zero.
+        validate_every: steps between validations and saved states.
+        afs_batches: synthetic batches over which AFS averages its loss (official: 64).
+        precision: "fp32", or "bf16" for automatic mixed precision.
+        seed: of weights, splits, synthesis and order.
+        workers: processes that synthesise; 0 does it in the training process.
+        threads: threads of PyTorch (0: all cores).
+    """
+
+    steps: int = 20000
+    minutes: float = 0.0
+    patience: int = 20
+    batch: int = 16
+    learning_rate: float = 1e-4
+    schedule: str = "constant"
+    warmup: int = 0
+    validate_every: int = 200
+    afs_batches: int = 64
+    precision: str = "fp32"
+    seed: int = 0
+    workers: int = 1
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "validate_every", "afs_batches"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        for name in ("minutes", "patience", "warmup", "workers", "threads"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        _require(self.batch >= 2, "batch", self.batch, "at least 2: BatchNorm needs more than one sample")
+        _require(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "a number in (0, 1)")
+        _require(self.schedule in ("constant", "cosine"), "schedule", self.schedule, "constant or cosine")
+        _require(self.precision in ("fp32", "bf16"), "precision", self.precision, "fp32 or bf16")
+
+    def to_dict(self) -> dict[str, Any]:
+        return to_dict(self)
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> TrainConfig:
+        return from_dict(cls, document)
+
+
+_T = TypeVar("_T", ModelConfig, SynthesisConfig, TrainConfig)
+
+
+def to_dict(config: ModelConfig | SynthesisConfig | TrainConfig) -> dict[str, Any]:
+    """A configuration as plain JSON values (tuples become lists)."""
+    return {
+        key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(config).items()
+    }
+
+
+def from_dict(cls: type[_T], document: dict[str, Any]) -> _T:
+    """The inverse of `to_dict`; unknown or missing keys are refused by name."""
+    names = {field.name for field in dataclasses.fields(cls)}
+    unknown, missing = sorted(set(document) - names), sorted(names - set(document))
+    if unknown or missing:
+        raise ConfigError(f"{cls.__name__}: unknown settings {unknown}, missing settings {missing}.")
+    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in document.items()})
+
+
+def _require(condition: bool, name: str, value: object, valid: str) -> None:
+    if not condition:
+        raise ConfigError(f"{name} is {value!r}; valid: {valid}.")

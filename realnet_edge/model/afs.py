@@ -1,0 +1,130 @@
+"""Anomaly-aware feature selection (AFS, paper section 3.2): which channels of a tap are worth keeping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Keeps the min-max scaling finite where a channel does not move at all (official value).
+EPSILON = 1e-4
+
+
+class FeatureSelection(nn.Module):
+    """Keep some channels of a tap, by their sorted index.
+
+    With standardisation, the kept channels are centred and scaled by statistics of normal images
+    first; without it the buffers hold zeros and ones and are not applied.
+
+    Args:
+        channels: C, channels of the tap.
+        planes: m, channels kept.
+        standardise: apply the per-channel mean and scale.
+    """
+
+    index: Tensor
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, channels: int, planes: int, standardise: bool) -> None:
+        super().__init__()
+        self.channels = channels
+        self.standardise = standardise
+        self.register_buffer("index", torch.arange(planes))
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("scale", torch.ones(channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, m, H, W)."""
+        # All of a tap in order needs no gather.
+        whole = self.index.shape[0] == self.channels
+        selected = features if whole else features.index_select(1, self.index)
+        if not self.standardise:
+            return selected
+        mean = self.mean if whole else self.mean.index_select(0, self.index)
+        scale = self.scale if whole else self.scale.index_select(0, self.index)
+        return (selected - mean[:, None, None]) * scale[:, None, None]
+
+
+def channel_losses(anomalous: Tensor, normal: Tensor, mask: Tensor) -> Tensor:
+    """AFS loss of every channel over one batch (paper eq. 4).
+
+    The squared difference of anomalous and normal features is min-max scaled over the whole batch
+    and compared with the mask, resized nearest to the feature size, by mean squared error.
+
+    Args:
+        anomalous, normal: (N, C, H, W) features of one tap.
+        mask: (N, 1, h, w) in {0, 1}.
+
+    Returns:
+        (C,) losses; NaN where a channel is not finite.
+    """
+    difference = (anomalous.float() - normal.float()) ** 2
+    low = difference.amin(dim=(0, 2, 3), keepdim=True)
+    high = difference.amax(dim=(0, 2, 3), keepdim=True)
+    scaled = (difference - low) / (high - low + EPSILON)
+    target = F.interpolate(mask.float(), size=difference.shape[-2:], mode="nearest")
+    return ((scaled - target) ** 2).mean(dim=(0, 2, 3))
+
+
+@torch.no_grad()
+def select_channels(
+    backbone: nn.Module, batches: Iterable[tuple[Tensor, Tensor, Tensor]], planes: Sequence[int]
+) -> list[Tensor]:
+    """Choose the channels of every tap with the smallest mean loss over batches of anomalies.
+
+    Args:
+        backbone: maps images (N, 3, H, W) to one feature tensor a tap.
+        batches: (anomalous images, normal images, masks), normalised, synthetic anomalies only.
+        planes: channels to keep of each tap.
+
+    Returns:
+        One sorted int64 index tensor a tap. A channel whose loss is NaN counts as the worst.
+    """
+    totals: list[Tensor] = []
+    count = 0
+    for anomalous, normal, mask in batches:
+        both = backbone(torch.cat([anomalous, normal]))
+        losses = [channel_losses(*features.chunk(2), mask) for features in both]
+        totals = losses if not totals else [t + new for t, new in zip(totals, losses, strict=True)]
+        count += 1
+    if count == 0:
+        raise ValueError("AFS needs at least one batch of synthetic anomalies.")
+    chosen = []
+    for total, keep in zip(totals, planes, strict=True):
+        ranked = torch.nan_to_num(total / count, nan=float("inf"), posinf=float("inf"))
+        chosen.append(ranked.topk(keep, largest=False).indices.sort().values)
+    return chosen
+
+
+@torch.no_grad()
+def channel_statistics(backbone: nn.Module, batches: Iterable[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Mean and standard deviation of every tap channel over normal images.
+
+    Args:
+        backbone: as for `select_channels`.
+        batches: normalised normal images (N, 3, H, W).
+
+    Returns:
+        (mean, deviation) a tap, each float32 (C,); the deviation is at least 1e-6.
+    """
+    sums: list[tuple[Tensor, Tensor]] = []
+    count: list[int] = []
+    for images in batches:
+        for position, features in enumerate(backbone(images)):
+            # Sums of squares lose digits in float32 where the mean is large.
+            values = features.double()
+            first, second = values.sum(dim=(0, 2, 3)), (values**2).sum(dim=(0, 2, 3))
+            if position == len(sums):
+                sums.append((torch.zeros_like(first), torch.zeros_like(second)))
+                count.append(0)
+            sums[position] = (sums[position][0] + first, sums[position][1] + second)
+            count[position] += values.numel() // values.shape[1]
+    statistics = []
+    for (first, second), n in zip(sums, count, strict=True):
+        mean = first / n
+        deviation = (second / n - mean**2).clamp_min(0).sqrt().clamp_min(1e-6)
+        statistics.append((mean.float(), deviation.float()))
+    return statistics

@@ -1,0 +1,114 @@
+"""RealNet: frozen backbone, AFS, one reconstruction U-Net a tap, RRS, discriminator (paper figure 2)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from realnet_edge.config import SCORE_WINDOW, ModelConfig
+from realnet_edge.errors import ConfigError
+from realnet_edge.imaging import IMAGENET_MEAN, IMAGENET_STD
+from realnet_edge.model.afs import FeatureSelection
+from realnet_edge.model.backbone import FrozenBackbone
+from realnet_edge.model.rrs import Discriminator, ResidualSelection
+from realnet_edge.model.unet import ReconstructionUNet
+
+
+class RealNetOutput(NamedTuple):
+    """What one forward pass gives.
+
+    Attributes:
+        logits: (N, 2, H, W) at the input's size; channel 1 is anomalous.
+        rrs_indices: (N, k_max + k_mean) int64 residual planes in the order they were chosen.
+        selected: a tensor (N, m_k, H_k, W_k) a block: what AFS kept.
+        reconstructed: the same shapes: what the U-Nets made of it.
+    """
+
+    logits: Tensor
+    rrs_indices: Tensor
+    selected: list[Tensor]
+    reconstructed: list[Tensor]
+
+
+class RealNet(nn.Module):
+    """The network at architecture A: every tap is a block of its own.
+
+    Args:
+        config: structure and sizes. Weights start untrained; `load_pretrained` fills the backbone.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = FrozenBackbone(config)
+        self.afs = nn.ModuleList(
+            FeatureSelection(channels, planes, config.standardise)
+            for channels, planes in zip(config.tap_channels, config.planes, strict=True)
+        )
+        self.reconstruction = nn.ModuleList(
+            ReconstructionUNet(planes, width) for planes, width in zip(config.planes, config.widths, strict=True)
+        )
+        self.rrs = ResidualSelection(sum(config.planes), config.rrs_max, config.rrs_mean)
+        self.discriminator = Discriminator(config.rrs_max + config.rrs_mean)
+
+    def select(self, images: Tensor) -> list[Tensor]:
+        """Selected (and standardised) features of normalised images, one tensor a block."""
+        with torch.no_grad():
+            features = self.backbone(images)
+        return [afs(tap) for afs, tap in zip(self.afs, features, strict=True)]
+
+    def forward(self, images: Tensor) -> RealNetOutput:
+        """From normalised images (N, 3, S, S) to logits at the same size."""
+        return self.from_selected(self.select(images), images.shape[-2:])
+
+    def from_selected(self, selected: list[Tensor], size: torch.Size) -> RealNetOutput:
+        """The trained part of the network, from selected features to logits at `size`."""
+        reconstructed = [unet(block) for unet, block in zip(self.reconstruction, selected, strict=True)]
+        residuals = [(s - r.to(s.dtype)) ** 2 for s, r in zip(selected, reconstructed, strict=True)]
+        planes, indices = self.rrs(residuals)
+        logits = F.interpolate(self.discriminator(planes), size=size, mode="bilinear", align_corners=True)
+        return RealNetOutput(logits, indices, selected, reconstructed)
+
+
+def losses(output: RealNetOutput, normal: list[Tensor], mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Reconstruction and segmentation loss (paper eq. 5 and 6).
+
+    Args:
+        output: of the (partly anomalous) images.
+        normal: selected features of the same images without anomalies.
+        mask: (N, H, W) int64, 1 where anomalous.
+
+    Returns:
+        The sum over blocks of mean squared reconstruction errors, and the pixel cross-entropy.
+    """
+    pairs = zip(output.reconstructed, normal, strict=True)
+    reconstruction = torch.stack([F.mse_loss(r.float(), n) for r, n in pairs]).sum()
+    return reconstruction, F.cross_entropy(output.logits.float(), mask)
+
+
+def anomaly_map(logits: Tensor) -> Tensor:
+    """(N, 2, H, W) logits to the anomaly map (N, H, W) in [0, 1]."""
+    return logits.float().softmax(dim=1)[:, 1]
+
+
+def image_score(maps: Tensor, rule: str) -> Tensor:
+    """Image score (N,) of anomaly maps (N, H, W), by a rule of `ModelConfig.score_rule`.
+
+    Raises:
+        ConfigError: the rule is unknown.
+    """
+    if rule == "avgpool16":
+        return F.avg_pool2d(maps[:, None], SCORE_WINDOW, stride=1).amax(dim=(1, 2, 3))
+    if rule == "max":
+        return maps.amax(dim=(1, 2))
+    raise ConfigError(f"score rule is {rule!r}; valid: avgpool16, max.")
+
+
+def normalise(images: Tensor) -> Tensor:
+    """uint8 RGB (N, H, W, 3) to float32 (N, 3, H, W) with ImageNet's mean and deviation removed."""
+    mean = torch.tensor(IMAGENET_MEAN, device=images.device) * 255.0
+    std = torch.tensor(IMAGENET_STD, device=images.device) * 255.0
+    return ((images.float() - mean) / std).permute(0, 3, 1, 2)

@@ -1,0 +1,146 @@
+"""The reconstruction network: one U-Net a block, selected features in, reconstructed features out.
+
+Structure as in the official implementation: three levels of 1, 2 and 4 times the base width, two
+residual blocks a level on the way down and three on the way up, attention where features are
+downsampled by 2 or 4, residual pooling between levels and two transposed convolutions (one a
+branch) on the way up. Module names follow the official state_dict as far as they say something.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LEVELS = (1, 2, 4)
+RESIDUAL_BLOCKS = 2
+ATTENTION_FACTORS = (2, 4)
+HEAD_WIDTH = 64
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """GroupNorm with 32 groups, or the largest common divisor for narrow networks."""
+    return nn.GroupNorm(math.gcd(32, channels), channels)
+
+
+def _zeroed(convolution: nn.Conv1d | nn.Conv2d) -> nn.Module:
+    """A convolution that starts as zero, so that its branch starts as identity."""
+    nn.init.zeros_(convolution.weight)
+    if convolution.bias is not None:
+        nn.init.zeros_(convolution.bias)
+    return convolution
+
+
+class ResidualBlock(nn.Module):
+    """GroupNorm, SiLU, one 3x3 convolution, plus a skip; optionally resampling both branches.
+
+    Args:
+        channels: input channels.
+        out_channels: output channels; a 1x1 convolution adapts the skip when they differ.
+        resample: "down" average-pools both branches by 2 after the activation, "up" doubles each
+            with a transposed convolution of its own (kernel 4, stride 2, padding 1).
+    """
+
+    def __init__(self, channels: int, out_channels: int, resample: str | None = None) -> None:
+        super().__init__()
+        self.norm = group_norm(channels)
+        self.conv = nn.Conv2d(channels, out_channels, 3, padding=1)
+        self.resample_main = self._resampler(channels, resample)
+        self.resample_skip = self._resampler(channels, resample)
+        self.skip: nn.Module = nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, 1)
+
+    @staticmethod
+    def _resampler(channels: int, resample: str | None) -> nn.Module:
+        if resample == "down":
+            return nn.AvgPool2d(2)
+        if resample == "up":
+            return nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1)
+        return nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.resample_main(F.silu(self.norm(x)))
+        skip: Tensor = self.skip(self.resample_skip(x))
+        return skip + self.conv(h)
+
+
+class AttentionBlock(nn.Module):
+    """Self-attention over positions, added to its input.
+
+    The 1x1 projection lays q, k and v out head by head. Query and key are each scaled by
+    width^-1/4, which equals scaling their product by width^-1/2. Heads are 64 wide, or one head
+    takes all where there are fewer channels.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.heads = max(1, channels // HEAD_WIDTH)
+        if channels % self.heads:
+            self.heads = math.gcd(channels, self.heads)
+        self.norm = group_norm(channels)
+        self.qkv = nn.Conv1d(channels, 3 * channels, 1)
+        self.proj = _zeroed(nn.Conv1d(channels, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        qkv = self.qkv(self.norm(x).reshape(n, c, h * w))
+        q, k, v = qkv.reshape(n, self.heads, 3, c // self.heads, h * w).transpose(-1, -2).unbind(2)
+        attended = F.scaled_dot_product_attention(q, k, v)
+        out: Tensor = self.proj(attended.transpose(-1, -2).reshape(n, c, h * w))
+        return x + out.reshape(n, c, h, w)
+
+
+class ReconstructionUNet(nn.Module):
+    """(N, C, H, W) selected features to their reconstruction of the same shape.
+
+    Args:
+        channels: C, the planes that AFS kept.
+        width: base width w; the levels are w, 2w and 4w wide. H and W must be multiples of 4.
+    """
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.input_blocks = nn.ModuleList([nn.Conv2d(channels, width, 3, padding=1)])
+        skips = [width]
+        current = width
+        for level, multiplier in enumerate(LEVELS):
+            for _ in range(RESIDUAL_BLOCKS):
+                self.input_blocks.append(self._stage(current, multiplier * width, level))
+                current = multiplier * width
+                skips.append(current)
+            if level < len(LEVELS) - 1:
+                self.input_blocks.append(ResidualBlock(current, current, "down"))
+                skips.append(current)
+        self.middle_block = nn.Sequential(
+            ResidualBlock(current, current), AttentionBlock(current), ResidualBlock(current, current)
+        )
+        self.output_blocks = nn.ModuleList()
+        for level, multiplier in reversed(list(enumerate(LEVELS))):
+            for position in range(RESIDUAL_BLOCKS + 1):
+                stage = self._stage(current + skips.pop(), multiplier * width, level)
+                current = multiplier * width
+                if level > 0 and position == RESIDUAL_BLOCKS:
+                    stage.append(ResidualBlock(current, current, "up"))
+                self.output_blocks.append(stage)
+        self.out = nn.Sequential(
+            group_norm(current), nn.SiLU(), _zeroed(nn.Conv2d(current, channels, 3, padding=1))
+        )
+
+    @staticmethod
+    def _stage(channels: int, out_channels: int, level: int) -> nn.Sequential:
+        stage = nn.Sequential(ResidualBlock(channels, out_channels))
+        if 2**level in ATTENTION_FACTORS:
+            stage.append(AttentionBlock(out_channels))
+        return stage
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips = []
+        for block in self.input_blocks:
+            x = block(x)
+            skips.append(x)
+        x = self.middle_block(x)
+        for block in self.output_blocks:
+            x = block(torch.cat([x, skips.pop()], dim=1))
+        out: Tensor = self.out(x)
+        return out
