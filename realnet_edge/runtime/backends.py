@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -147,6 +148,10 @@ def _detect_tensorrt() -> BackendInfo:
 
 
 def _import(name: str) -> tuple[ModuleType | None, str | None]:
+    if name == "openvino":
+        # Importing it reports usage to its makers over the network, from a process it forks. An inspection
+        # line tells nobody anything: with that package marked as absent, OpenVINO takes its own stub.
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None is documented
     try:
         return importlib.import_module(name), None
     except ModuleNotFoundError as error:
