@@ -1,0 +1,66 @@
+"""What FP32 PyTorch answered, kept so that it need not run again, nor be installed everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from realnet_edge import __version__
+from realnet_edge.bench.drift import Accuracy
+from realnet_edge.bench.predictions import Predictions
+from realnet_edge.bundle import Manifest
+from realnet_edge.errors import DataError
+
+
+@dataclass(frozen=True)
+class ReferenceStore:
+    """Reference answers of one category, in one folder, by what they depend on.
+
+    A name in it is the hash of the checkpoint, the images and this package's version: another of any
+    of them is another file, so an answer is never taken for that of another model. Only the newest
+    few are kept, for each is as large as all its maps.
+    """
+
+    folder: Path
+    keep: int = 2
+
+    def load(self, checkpoint_sha256: str, images: str) -> Predictions | None:
+        """The stored answers, or None. A damaged file counts as none: it is made again.
+
+        Args:
+            checkpoint_sha256: of the checkpoint.
+            images: digest of the test images.
+        """
+        path = self._path(checkpoint_sha256, images)
+        if not path.is_file():
+            return None
+        try:
+            return Predictions.load(path)
+        except DataError:
+            return None
+
+    def store(self, checkpoint_sha256: str, images: str, predictions: Predictions) -> None:
+        """Keep answers, and drop the oldest above `keep`."""
+        path = self._path(checkpoint_sha256, images)
+        predictions.save(path)
+        others = [other for other in self.folder.glob("*.npz") if other != path]
+        others.sort(key=lambda other: other.stat().st_mtime, reverse=True)
+        for other in others[self.keep - 1 :]:
+            other.unlink(missing_ok=True)
+
+    def _path(self, checkpoint_sha256: str, images: str) -> Path:
+        key = hashlib.sha256(f"{checkpoint_sha256}\n{images}\n{__version__}".encode()).hexdigest()
+        return self.folder / f"{key[:32]}.npz"
+
+
+def recorded_accuracy(manifest: Manifest | None) -> Accuracy | None:
+    """FP32 PyTorch's accuracy as the bundle's builder recorded it, or None.
+
+    It stands under `accuracy.reference` in the manifest, in percent, by the names of `Accuracy`.
+    """
+    stated = (manifest.accuracy or {}).get("reference") if manifest is not None else None
+    if not isinstance(stated, dict):
+        return None
+    known = {name: stated.get(name) for name in Accuracy(None).to_dict()}
+    return Accuracy(**{name: float(value) for name, value in known.items() if isinstance(value, int | float)})

@@ -1,0 +1,124 @@
+"""The labelled images that every engine is measured on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from realnet_edge.data import CategoryData, Sample, load_category
+from realnet_edge.errors import ConfigError, DataError
+from realnet_edge.files import read_json
+from realnet_edge.imaging import load_mask
+
+
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """Test images with their ground truth, in a fixed order.
+
+    Attributes:
+        root: the category's folder.
+        samples: the images, at least one.
+        with_masks: whether each defect has a mask.
+    """
+
+    # Tells pytest that this is no class of tests.
+    __test__ = False
+
+    root: Path
+    samples: tuple[Sample, ...]
+    with_masks: bool
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(sample.path for sample in self.samples)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Short names for people, such as "scratch_head/003.png"."""
+        return tuple(f"{sample.kind}/{sample.path.name}" for sample in self.samples)
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """(N,) 0 good, 1 defect."""
+        return np.array([sample.label for sample in self.samples], np.int64)
+
+    def masks(self, size: tuple[int, int]) -> npt.NDArray[np.bool_] | None:
+        """(N, H, W) ground truth at (height, width), all False for good images; None without masks."""
+        if not self.with_masks:
+            return None
+        empty = np.zeros(size, np.bool_)
+        return np.stack([load_mask(s.mask, size) if s.mask else empty for s in self.samples])
+
+    def digest(self) -> str:
+        """SHA-256 over the names and contents of the images, in their order."""
+        digest = hashlib.sha256()
+        for path in self.paths:
+            name = path.relative_to(self.root).as_posix()
+            digest.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        return digest.hexdigest()
+
+
+def load_test_set(root: Path, category: str, images: int | None = None) -> TestSet:
+    """The test images of a category, or an evenly spread part of them with the same share of defects.
+
+    Args:
+        root: folder that holds the category, or the category's own.
+        category: its name.
+        images: take at most that many, at least 2; None takes all.
+
+    Raises:
+        ConfigError: `images` below 2.
+        DataError: no such category, or it has no test images.
+    """
+    if images is not None and images < 2:
+        raise ConfigError(f"{images} test images are too few: give at least 2, one good and one defect.")
+    data = load_category(root, category)
+    if not data.test:
+        raise DataError(f"{data.root} has no test images: {_wanted(data)}")
+    samples = data.test if images is None else _spread(data.test, images)
+    return TestSet(data.root, samples, data.has_masks)
+
+
+def recorded_root(checkpoint: Path) -> Path:
+    """The folder of images that a checkpoint was trained on, as it recorded it; needs no torch.
+
+    Raises:
+        ConfigError: there is no such record, or the folder is gone.
+    """
+    record = checkpoint / "checkpoint.json"
+    try:
+        root = Path(read_json(record)["data"]["root"])
+    except (OSError, json.JSONDecodeError, KeyError, TypeError):
+        raise ConfigError(
+            f"{record} does not tell where the images are: give the folder that holds them with --data."
+        ) from None
+    if not root.is_dir():
+        raise ConfigError(f"{root}, where the training images were, is gone: give their folder with --data.")
+    return root
+
+
+def _spread(samples: tuple[Sample, ...], count: int) -> tuple[Sample, ...]:
+    """`count` samples, good ones and defects in proportion and at least one of each that exists."""
+    if count >= len(samples):
+        return samples
+    good = [sample for sample in samples if sample.label == 0]
+    defects = [sample for sample in samples if sample.label == 1]
+    wanted = round(count * len(defects) / len(samples))
+    n_defects = min(max(wanted, int(bool(defects))), count - int(bool(good)), len(defects))
+    return (*_evenly(good, count - n_defects), *_evenly(defects, n_defects))
+
+
+def _evenly(samples: Sequence[Sample], count: int) -> list[Sample]:
+    return [samples[i * len(samples) // count] for i in range(count)]
+
+
+def _wanted(data: CategoryData) -> str:
+    if data.layout == "mvtec":
+        return "add test/good and test/<kind of defect>."
+    return "add images of defective parts in defect/, then a share of the good ones is set aside too."
