@@ -22,7 +22,8 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     (
         "PRO reference",
         "The same idea computed the way the published RealNet code does (1,000 thresholds, the "
-        "false-positive axis rescaled without interpolation): compare it with figures in the RealNet paper only.",
+        "false-positive axis rescaled without interpolation): compare it "
+        "with the RealNet paper's figures only.",
     ),
     (
         "Image score",

@@ -147,6 +147,8 @@ def _tiles(row: ResultRow, shown: Evaluation | None) -> str:
 
 
 def _table(rows: Sequence[ResultRow], chosen: ResultRow | None) -> str:
+    # On a phone only the first columns are in view: the engine to ship is one of them.
+    rows = sorted(rows, key=lambda row: row is not chosen)
     marks = [' class="chosen"' if row is chosen else "" for row in rows]
     heads = "".join(
         f'<th scope="col"{mark}>{escape(row.name).replace("-", "<br>", 1)}</th>'
