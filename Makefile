@@ -33,10 +33,10 @@ demo: $(READY) ## train, build, measure and run on solar cells: under 10 minutes
 	$(BIN)/realnet-edge build --category elpv-mono --workspace demo/workspace --precision int8
 	$(BIN)/realnet-edge bench --category elpv-mono --workspace demo/workspace
 	$(BIN)/realnet-edge run --category elpv-mono --workspace demo/workspace \
-		--source demo/data/elpv-mono/test --save demo/overlays > demo/results.jsonl
-	@echo "report:   $$(ls demo/workspace/elpv-mono/bench/*.html)"
-	@echo "overlays: demo/overlays   (red where the model sees a defect)"
-	@echo "results:  demo/results.jsonl   (one line an image: score, decision, latency)"
+		--source 'demo/data/elpv-mono/test/**/*' --out demo/results.jsonl --save demo/overlays
+	@echo "Results:  demo/results.jsonl, a line an image"
+	@echo "Overlays: demo/overlays, a picture a defect found"
+	@echo "Report:   $$(ls demo/workspace/elpv-mono/bench/*.html)"
 
 # One process: the tests that cost time run inference, which uses all cores by itself.
 test: $(READY) ## the tests that take seconds
