@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from realnet_edge.cli.main import cli
+from realnet_edge.synthesis import DEFAULT_SPEC
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A category `bolt` of ten dark bars on a bright ground."""
+    folder = tmp_path / "data" / "bolt" / "train" / "good"
+    folder.mkdir(parents=True)
+    for index in range(10):
+        image = np.full((80, 100, 3), 210, np.uint8)
+        image[20:60, 20 + index : 60 + index] = 50
+        Image.fromarray(image).save(folder / f"{index:03d}.png")
+    return tmp_path / "data"
+
+
+def preview(data: Path, out: Path, *more: str) -> Result:
+    arguments = [
+        "synth",
+        "preview",
+        "--data",
+        str(data),
+        "--category",
+        "bolt",
+        "--out",
+        str(out),
+        "--size",
+        "64",
+    ]
+    return CliRunner().invoke(cli, [*arguments, *more])
+
+
+def test_preview_writes_a_sheet_and_says_what_it_chose(data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sheets" / "bolt.png"
+    result = preview(data, out, "--images", "4", "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["foreground"]["polarity"] == "dark"
+    assert document["sources"] == ["patches", "cutpaste", "scratches"]
+    assert document["images"] == 4
+    assert "separability" in result.stderr
+    with Image.open(out) as sheet:
+        assert sheet.size == (8 * 64 + 7 * 6, 24 + 4 * 64 + 3 * 6)
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_the_seed_decides_the_sheet(data: Path, tmp_path: Path) -> None:
+    sheets = []
+    for index, seed in enumerate(("1", "1", "2")):
+        out = tmp_path / f"{index}.png"
+        assert (
+            preview(data, out, "--seed", seed, "--source", DEFAULT_SPEC, "--foreground", "whole").exit_code
+            == 0
+        )
+        sheets.append(out.read_bytes())
+    assert sheets[0] == sheets[1]
+    assert sheets[0] != sheets[2]
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        (("--source", "paches:1"), "paches"),
+        (("--foreground", "otsu"), "METHOD:POLARITY"),
+    ],
+)
+def test_mistakes_are_usage_errors_and_write_nothing(
+    more: tuple[str, ...], named: str, data: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "sheet.png"
+    result = preview(data, out, *more)
+    assert result.exit_code == 2
+    assert named in result.stderr
+    assert not out.exists()
+
+
+def test_a_picture_needs_a_known_suffix(data: Path, tmp_path: Path) -> None:
+    result = preview(data, tmp_path / "sheet.pdf")
+    assert result.exit_code == 2
+    assert ".png" in result.stderr
