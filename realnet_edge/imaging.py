@@ -8,6 +8,7 @@ gives other pixels and measurable drift.
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,6 +28,8 @@ RESIZE_FILTER = "pil-bilinear-antialiased"
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 # Modes in which Pillow holds more than 8 bits a channel.
 _WIDE_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
+# What Pillow's decoders raise on damaged bytes: they validate little and trip where they may.
+_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error)
 # TIFF 6.0 tag numbers.
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _PLANAR_CONFIGURATION = 258, 262, 284
 _WHITE_IS_ZERO, _SEPARATE_PLANES = 0, 2
@@ -68,7 +71,7 @@ def image_mode(data: bytes) -> str:
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
             return str(opened.mode)
-    except (Image.DecompressionBombError, OSError, SyntaxError, ValueError):
+    except (Image.DecompressionBombError, *_DAMAGE):
         return "unknown"
 
 
@@ -142,7 +145,7 @@ def _open(data: bytes, name: str, noun: str) -> Image.Image:
         raise DataError(f"{name}: no PNG, JPEG, BMP, TIFF or WebP that can be decoded. {remedy}") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{name}: {error}. Crop the {noun} or cut it into tiles.") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except _DAMAGE as error:
         raise DataError(f"{name}: cannot be decoded ({error}). {remedy}") from error
     # Pillow's transpose gives a plain Image; what the TIFF's tags say of its values goes along.
     upright.info["white_is_zero"] = _tag(opened, _PHOTOMETRIC) == _WHITE_IS_ZERO
@@ -151,11 +154,12 @@ def _open(data: bytes, name: str, noun: str) -> Image.Image:
 
 
 def _tag(image: Image.Image, number: int) -> int | None:
-    """The first value of a TIFF tag; None in other formats and where the tag is absent."""
+    """The first value of a TIFF tag; None in other formats and where there is no such whole number."""
     if not isinstance(image, TiffImageFile):
         return None
     value = image.tag_v2.get(number)
-    return value[0] if isinstance(value, tuple) else value
+    first = value[0] if isinstance(value, tuple) and value else value
+    return first if isinstance(first, int) else None
 
 
 def _refuse_wide_planes(image: Image.Image) -> None:
