@@ -130,6 +130,21 @@ def test_the_smallest_foregrounds_and_sizes_work(
             assert visible_difference(bar_images[0], made.image, made.mask) > 0
 
 
+@pytest.mark.parametrize("spec", SPECS)
+def test_an_empty_foreground_stands_for_the_whole_image(
+    spec: str, bar_images: list[np.ndarray], texture_folder: Path
+) -> None:
+    source = build(spec, bar_images, texture_folder)
+    whole = np.ones((128, 96), bool)
+    for seed in range(5):
+        first, second = (
+            synthesise(bar_images[0], foreground, source, np.random.default_rng(seed))
+            for foreground in (~whole, whole)
+        )
+        assert np.array_equal(first.image, second.image)
+        assert np.array_equal(first.mask, second.mask)
+
+
 def test_a_source_that_changes_nothing_ends_in_a_visible_blob(bar_images: list[np.ndarray]) -> None:
     foreground = foreground_mask(bar_images[0], RULE)
     made = synthesise(bar_images[0], foreground, UnchangedSource(), np.random.default_rng(0))

@@ -18,8 +18,7 @@ def save_flat(path: Path, level: int) -> Path:
 
 
 def test_images_of_subfolders_are_blended_as_they_are(tmp_path: Path) -> None:
-    save_flat(tmp_path / "deep" / "er" / "a.png", 240)
-    save_flat(tmp_path / "b.jpg", 240)
+    save_flat(tmp_path / "deep" / "er" / "A.PNG", 240)
     (tmp_path / "notes.txt").write_text("not an image")
     image = np.full((64, 64, 3), 40, np.uint8)
     source = TextureSource(tmp_path, (64, 64), augment=False, opacity=(1.0, 1.0))
