@@ -51,14 +51,14 @@ def advise(rows: Sequence[ResultRow], evaluations: Sequence[Evaluation] = ()) ->
             *_decisions(best, evaluations),
             *_faster_failures(best, failed),
         ]
-        return Advice(best, f"Ship {best.name}.", tuple(reasons))
+        return Advice(best, f"Ship {best.label}.", tuple(reasons))
     if failed:
         return Advice(
             None, f"Ship none of these engines yet: none kept {_budget(failed[0])}.", _closest(failed)
         )
     if unknown:
         best = _fastest(unknown)
-        headline = f"{best.name} is the fastest, but what it costs in accuracy is unknown."
+        headline = f"{best.label} is the fastest, but what it costs in accuracy is unknown."
         why = "FP32 PyTorch was not measured beside it, so there is nothing to compare with."
         return Advice(
             best, headline, (why, _speed(best, None), _accuracy(best), *_decisions(best, evaluations))
@@ -131,7 +131,7 @@ def _decisions(row: ResultRow, evaluations: Sequence[Evaluation]) -> list[str]:
 
 
 def _faster_failures(best: ResultRow, failed: Sequence[ResultRow]) -> list[str]:
-    names = [row.name for row in failed if row is _fastest([best, row])]
+    names = [row.label for row in failed if row is _fastest([best, row])]
     if not names:
         return []
     verb = "is" if len(names) == 1 else "are"
@@ -144,7 +144,7 @@ def _closest(failed: Sequence[ResultRow]) -> tuple[str, ...]:
         return ()
     best = max(known, key=lambda row: row.drift_image_auroc_points or 0.0)
     return (
-        f"The closest in image AUROC is {best.name}.",
+        f"The closest in image AUROC is {best.label}.",
         _accuracy(best),
         "Keep more of the network in higher precision, calibrate on more images, or accept a lower budget.",
     )

@@ -46,8 +46,8 @@ def map_differences(reference: Evaluation, engine: Evaluation) -> npt.NDArray[np
     check_same_images(reference, engine)
     if reference.maps.shape != engine.maps.shape:
         raise DataError(
-            f"maps of {reference.row.name} are {reference.maps.shape}, "
-            f"of {engine.row.name} {engine.maps.shape}; "
+            f"maps of {reference.row.label} are {reference.maps.shape}, "
+            f"of {engine.row.label} {engine.maps.shape}; "
             "drift needs the same size. Run the benchmark again for all engines."
         )
     pairs = zip(reference.maps, engine.maps, strict=True)
@@ -58,6 +58,6 @@ def check_same_images(reference: Evaluation, engine: Evaluation) -> None:
     """Raise DataError unless both evaluations hold the same images in the same order."""
     if reference.paths != engine.paths:
         raise DataError(
-            f"{reference.row.name} and {engine.row.name} were measured on other images; "
+            f"{reference.row.label} and {engine.row.label} were measured on other images; "
             "drift is defined on the same ones. Run the benchmark again for all engines."
         )

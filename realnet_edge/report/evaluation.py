@@ -52,22 +52,22 @@ class Evaluation:
         }
         wrong = {name: length for name, length in lengths.items() if length != count}
         if wrong:
-            raise DataError(f"evaluation of {self.row.name}: {count} paths, but {wrong}; all must agree.")
+            raise DataError(f"evaluation of {self.row.label}: {count} paths, but {wrong}; all must agree.")
         if self.labels.ndim != 1 or self.scores.ndim != 1 or self.maps.ndim != 3:
             raise DataError(
-                f"evaluation of {self.row.name}: labels {self.labels.shape}, scores {self.scores.shape}, "
+                f"evaluation of {self.row.label}: labels {self.labels.shape}, scores {self.scores.shape}, "
                 f"maps {self.maps.shape}; expected (N,), (N,) and (N, H, W)."
             )
         if self.masks is not None and (self.masks.shape != self.maps.shape or self.masks.dtype != np.bool_):
             raise DataError(
-                f"evaluation of {self.row.name}: masks {self.masks.shape} {self.masks.dtype}; "
+                f"evaluation of {self.row.label}: masks {self.masks.shape} {self.masks.dtype}; "
                 f"expected {self.maps.shape} bool."
             )
         if not np.isin(self.labels, (0, 1)).all():
-            raise DataError(f"evaluation of {self.row.name}: labels are 0 (good) or 1 (defect).")
+            raise DataError(f"evaluation of {self.row.label}: labels are 0 (good) or 1 (defect).")
         for name in ("scores", "maps", "engine_ms", "end_to_end_ms"):
             if not np.isfinite(getattr(self, name)).all():
-                raise DataError(f"evaluation of {self.row.name}: {name} holds values that are not finite.")
+                raise DataError(f"evaluation of {self.row.label}: {name} holds values that are not finite.")
 
     @property
     def is_defect(self) -> npt.NDArray[np.bool_]:
@@ -76,7 +76,7 @@ class Evaluation:
 
     @property
     def called_defect(self) -> npt.NDArray[np.bool_] | None:
-        """(N,) bool: what the engine decided at the row's threshold; None without one."""
+        """(N,) bool: what the engine decided: a score above the row's threshold; None without one."""
         if self.row.threshold is None:
             return None
-        return np.asarray(self.scores >= self.row.threshold)
+        return np.asarray(self.scores > self.row.threshold)

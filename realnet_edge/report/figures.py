@@ -177,9 +177,9 @@ def map_difference_figure(reference: Evaluation, engines: Sequence[Evaluation], 
     _need(engines)
     differences = [map_differences(reference, engine) for engine in engines]
     # Zero has no place on a logarithmic axis: all below the floor falls into the first bin.
-    everything = np.maximum(np.concatenate(differences), 1e-7)
-    floor, top = float(everything.min()), float(everything.max())
-    edges = np.geomspace(floor / 1.05, max(top, 10 * floor) * 1.05, 37)
+    floor = _map_floor([reference, *engines])
+    top = max(float(values.max()) for values in differences)
+    edges = np.geomspace(floor, max(top, 10 * floor) * 1.05, 37)
     with rc_context(_STYLE):
         figure = Figure(figsize=(_WIDTH, 3.2), layout="constrained")
         axes = figure.add_subplot()
@@ -189,7 +189,7 @@ def map_difference_figure(reference: Evaluation, engines: Sequence[Evaluation], 
                 clipped, list(edges), histtype="step", color=colour, ls=dashes, lw=1.6, label=_name(engine)
             )
         axes.set_xscale("log")
-        axes.set_xlabel("largest anomaly map difference in the image (log scale)")
+        axes.set_xlabel(f"largest map difference in the image (log scale; first bin: {floor:.1g} or less)")
         axes.set_ylabel("images")
         figure.legend(loc="outside upper center", ncols=2)
         return _save(figure, fmt)
@@ -231,7 +231,7 @@ def _drift_panel(axes: Axes, reference: Evaluation, engine: Evaluation) -> None:
     flipped = np.zeros(len(x), dtype=np.bool_)
     threshold = engine.row.threshold
     if threshold is not None:
-        flipped = (reference.scores >= threshold) != (engine.scores >= threshold)
+        flipped = (reference.scores > threshold) != (engine.scores > threshold)
         cut = float(np.clip(threshold, low, high))
         axes.axvline(cut, color=INK, lw=0.7, ls=(0, (4, 2)))
         axes.axhline(cut, color=INK, lw=0.7, ls=(0, (4, 2)))
@@ -260,6 +260,12 @@ def _score_axis(axes: Axes, scores: Values, which: Literal["x", "y"]) -> Values:
     return edges
 
 
+def _map_floor(evaluations: Sequence[Evaluation]) -> float:
+    """The smallest map difference worth showing: float16 maps differ by that much from rounding alone."""
+    rounded = any(item.maps.dtype == np.float16 for item in evaluations)
+    return 2.0**-11 if rounded else 1e-7
+
+
 def _series(evaluations: Sequence[Evaluation]) -> list[tuple[str, Any]]:
     """Colour and dashes of each; an engine looks the same in every figure, the reference is grey."""
     styles = iter(zip(itertools.cycle(_SERIES), itertools.cycle(_DASHES), strict=False))
@@ -268,7 +274,7 @@ def _series(evaluations: Sequence[Evaluation]) -> list[tuple[str, Any]]:
 
 
 def _name(evaluation: Evaluation) -> str:
-    return evaluation.row.name
+    return evaluation.row.label
 
 
 def _need(evaluations: Sequence[Evaluation]) -> None:

@@ -141,8 +141,8 @@ def _map_view(evaluation: Evaluation, index: int, image: npt.NDArray[np.uint8]) 
     outline = "; the white line is the marked defect" if mask is not None else ""
     row, name = evaluation.row, evaluation.names[index]
     peak = text.small(float(evaluation.maps[index].max()))
-    description = f"Anomaly map of {row.name} over {name}, highest value {peak}{outline}"
-    return row.name, description, webp(drawn)
+    description = f"Anomaly map of {row.label} over {name}, highest value {peak}{outline}"
+    return row.label, description, webp(drawn)
 
 
 def _decision(evaluation: Evaluation, index: int) -> tuple[bool, str]:

@@ -31,7 +31,7 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Threshold",
-        "The image score at which an image is called a defect, set on good images that were kept out of "
+        "The image score above which an image is called a defect, set on good images that were kept out of "
         "training so that few good parts are rejected.",
     ),
     (

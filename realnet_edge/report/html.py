@@ -60,7 +60,7 @@ def render(
 ) -> str:
     """The report's HTML; see `write_report`."""
     advice = advise(rows, evaluations)
-    strangers = [item.row.name for item in evaluations if item.row not in rows]
+    strangers = [item.row.label for item in evaluations if item.row not in rows]
     if strangers:
         raise DataError(
             f"evaluations of {', '.join(strangers)} belong to none of the rows; give their rows too."
@@ -151,7 +151,7 @@ def _table(rows: Sequence[ResultRow], chosen: ResultRow | None) -> str:
     rows = sorted(rows, key=lambda row: row is not chosen)
     marks = [' class="chosen"' if row is chosen else "" for row in rows]
     heads = "".join(
-        f'<th scope="col"{mark}>{escape(row.name).replace("-", "<br>", 1)}</th>'
+        f'<th scope="col"{mark}>{escape(row.label).replace("-", "<br>", 1)}</th>'
         for row, mark in zip(rows, marks, strict=True)
     )
     verdicts = "".join(
@@ -181,7 +181,7 @@ def _figures(evaluations: Sequence[Evaluation], shown: Evaluation | None) -> str
     reference = find_reference(evaluations)
     engines = [item for item in evaluations if item is not reference]
     both = bool(shown.is_defect.any()) and not bool(shown.is_defect.all())
-    name = shown.row.name
+    name = shown.row.label
     drawn = [
         (
             "Latency",
@@ -216,7 +216,7 @@ def _gallery(sections: Sequence[Section], shown: Evaluation | None) -> str:
     legend = _image(webp(heat_legend(256, 14)), "Colour scale of the anomaly maps, from 0 to 1")
     blocks = "".join(_section(section) for section in sections)
     return (
-        f'<section id="pictures"><h2>Images, as {escape(shown.row.name)} sees them</h2>'
+        f'<section id="pictures"><h2>Images, as {escape(shown.row.label)} sees them</h2>'
         f'<div class="legend">{legend}<span class="soft">Anomaly map, the same scale for every image.'
         f"{outline}</span></div>{blocks}</section>"
     )
@@ -254,7 +254,8 @@ def _meanings() -> str:
 
 def _footer(rows: Sequence[ResultRow]) -> str:
     entries = "".join(
-        f"<dt>{escape(row.name)}</dt><dd>{escape(row.device)}; {escape(row.versions)}; batch {row.batch}</dd>"
+        f"<dt>{escape(row.label)}</dt><dd>{escape(row.device)}; {escape(row.versions)}; "
+        f"batch {row.batch}</dd>"
         for row in rows
     )
     return (

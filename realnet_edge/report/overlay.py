@@ -42,13 +42,13 @@ def overlay(
     so a map of zeros leaves the image as it is. The ground truth, if given, is outlined in white
     with a dark edge.
     With a label, a score or a threshold a caption strip is added below the picture; it is red when
-    the score reaches the threshold, green when not, grey when there is no verdict.
+    the score is above the threshold, green when not, grey when there is no verdict.
 
     Args:
         image: (H, W, 3) uint8 RGB, any size.
         anomaly_map: (h, w) float in [0, 1]; resized bilinearly to the image. Values outside are cut.
         label: Words for the caption, such as the file's name.
-        threshold: Image score at and above which the verdict is a defect.
+        threshold: Image score above which the verdict is a defect.
         mask: (m, n) bool ground truth; resized (nearest) to the image.
         score: The image score.
 
@@ -158,10 +158,10 @@ def _caption(width: int, label: str | None, score: float | None, threshold: floa
     if threshold is not None:
         figures.append(f"threshold {threshold:.3f}")
     if score is not None and threshold is not None:
-        defect = score >= threshold
+        defect = score > threshold
         colour = _DEFECT_STRIP if defect else _GOOD_STRIP
         figures[:] = [
-            f"{'DEFECT' if defect else 'good'}  {score:.3f} {'>=' if defect else '<'} {threshold:.3f}"
+            f"{'DEFECT' if defect else 'good'}  {score:.3f} {'>' if defect else '<='} {threshold:.3f}"
         ]
     if figures:
         lines.append("  ".join(figures))

@@ -70,7 +70,7 @@ class ResultRow:
         drift_decisions_flipped: Images on the other side of the threshold than with FP32 PyTorch, >= 0.
         drift_rrs_rank_swaps: Reconstruction residuals chosen at another rank than FP32 PyTorch
             chose them, mean count an image, >= 0.
-        threshold: Image score at and above which an image is called a defect, in [0, 1].
+        threshold: Image score above which an image is called a defect, in [0, 1].
         budget: Share of FP32 PyTorch's accuracy that must be kept, in (0, 1], such as 0.99.
         verdict: "reference" (this is FP32 PyTorch), "pass" or "fail" (against `budget`), or
             "unmeasured" (no reference to compare with).
@@ -130,9 +130,13 @@ class ResultRow:
 
     @property
     def name(self) -> str:
-        """Backend and precision, as bundles are named, and a batch above 1: "openvino-int8 x8"."""
-        name = f"{self.backend}-{self.precision}"
-        return name if self.batch == 1 else f"{name} x{self.batch}"
+        """Backend and precision, as bundles are named: "openvino-int8"."""
+        return f"{self.backend}-{self.precision}"
+
+    @property
+    def label(self) -> str:
+        """The name for a reader, with a batch above 1: "openvino-int8 x8"."""
+        return self.name if self.batch == 1 else f"{self.name} x{self.batch}"
 
     def to_dict(self) -> dict[str, Any]:
         """Field names and plain values, in the order of the columns."""

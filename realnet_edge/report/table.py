@@ -105,7 +105,7 @@ def _title(rows: Sequence[ResultRow]) -> str:
 
 def _name(rows: Sequence[ResultRow], row: ResultRow, lines: bool = False) -> str:
     """The row's name, on two lines if wanted, after its category where there are several."""
-    name = row.name.replace("-", "\n", 1) if lines else row.name
+    name = row.label.replace("-", "\n", 1) if lines else row.label
     several = len({other.category for other in rows}) > 1
     return f"{row.category}{chr(10) if lines else ' '}{name}" if several else name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -60,7 +61,7 @@ def row() -> ResultRow:
 @pytest.fixture
 def reference_row(row: ResultRow) -> ResultRow:
     """FP32 PyTorch's row: slower, no drift."""
-    drift = {name: 0.0 for name in row.to_dict() if name.startswith("drift_")}
+    drift: dict[str, Any] = {name: 0.0 for name in row.to_dict() if name.startswith("drift_")}
     drift |= {"drift_decisions_flipped": 0, "drift_score_spearman": 1.0}
     return replace(
         row,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -61,8 +62,8 @@ def test_decisions_are_counted(
     row: ResultRow, reference_row: ResultRow, evaluate: Callable[..., Evaluation]
 ) -> None:
     evaluation = evaluate(row)
-    found = int((evaluation.scores[8:] >= 0.3).sum())
-    alarms = int((evaluation.scores[:8] >= 0.3).sum())
+    found = int((evaluation.scores[8:] > 0.3).sum())
+    alarms = int((evaluation.scores[:8] > 0.3).sum())
     text = " ".join(advise([reference_row, row], [evaluation]).reasons)
     assert f"finds {found} of 14 defects and calls {alarms} of 8 good images" in text
     assert "no threshold" in " ".join(advise([replace(row, threshold=None)]).reasons)
@@ -74,4 +75,4 @@ def test_one_category_at_a_time(row: ResultRow) -> None:
             advise(rows)
 
 
-NO_END_TO_END = {"e2e_ms_p50": None, "e2e_ms_p90": None, "e2e_ms_p99": None, "e2e_fps": None}
+NO_END_TO_END: dict[str, Any] = {"e2e_ms_p50": None, "e2e_ms_p90": None, "e2e_ms_p99": None, "e2e_fps": None}

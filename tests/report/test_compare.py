@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,14 +67,14 @@ def test_reference_is_found_by_its_verdict(
 @pytest.mark.parametrize("field", ["names", "labels", "scores", "maps", "masks", "engine_ms"])
 def test_evaluations_refuse_what_does_not_fit(evaluate: Evaluate, row: ResultRow, field: str) -> None:
     good = evaluate(row)
-    value = np.full(9, np.nan) if field == "engine_ms" else getattr(good, field)[:-1]
+    value: Any = np.full(9, np.nan) if field == "engine_ms" else getattr(good, field)[:-1]
     with pytest.raises(DataError, match="openvino-int8"):
-        replace(good, **{field: value})
+        replace(good, **dict[str, Any]({field: value}))
 
 
-def test_decision_is_made_at_and_above_the_threshold(evaluate: Evaluate, row: ResultRow) -> None:
+def test_decision_is_made_only_above_the_threshold(evaluate: Evaluate, row: ResultRow) -> None:
     scores = np.full(22, 0.29)
-    scores[4] = 0.3
+    scores[4], scores[5] = 0.3, 0.31
     called = replace(evaluate(row), scores=scores).called_defect
     assert called is not None
-    assert np.flatnonzero(called).tolist() == [4]
+    assert np.flatnonzero(called).tolist() == [5]

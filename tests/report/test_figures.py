@@ -91,7 +91,7 @@ def test_all_scores_zero_can_be_drawn(engine: Evaluation) -> None:
 def test_drift_counts_flipped_decisions(reference: Evaluation, engine: Evaluation) -> None:
     assert engine.row.threshold == 0.3
     scores = reference.scores.copy()
-    flipped = np.flatnonzero(scores >= 0.3)[:2]
+    flipped = np.flatnonzero(scores > 0.3)[:2]
     scores[flipped] = 0.2
     text = words(figures.drift_figure(reference, [replace(engine, scores=scores)]))
     assert "openvino-int8: 2 of 22 flipped" in text
@@ -104,6 +104,12 @@ def test_drift_of_five_engines(reference: Evaluation, engine: Evaluation) -> Non
 def test_map_difference_of_identical_maps(reference: Evaluation, engine: Evaluation) -> None:
     same = replace(engine, maps=reference.maps)
     assert "openvino-int8" in words(figures.map_difference_figure(reference, [same]))
+
+
+def test_map_difference_says_what_rounding_hides(reference: Evaluation, engine: Evaluation) -> None:
+    assert "1e-07 or less" in words(figures.map_difference_figure(reference, [engine]))
+    half = replace(engine, maps=engine.maps.astype(np.float16))
+    assert "0.0005 or less" in words(figures.map_difference_figure(reference, [half]))
 
 
 def test_same_figure_same_bytes_and_no_global_state(reference: Evaluation, engine: Evaluation) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,7 +152,7 @@ def test_hostile_names_stay_text(evaluations: list[Evaluation]) -> None:
 
 
 def test_category_without_masks(evaluate: Evaluate, row: ResultRow, reference_row: ResultRow) -> None:
-    nothing = dict.fromkeys(
+    nothing: dict[str, Any] = dict.fromkeys(
         (
             "pixel_auroc",
             "au_pro",

@@ -88,7 +88,7 @@ def test_empty_mask_draws_nothing(image: npt.NDArray[np.uint8]) -> None:
     np.testing.assert_array_equal(draw_contour(image, np.zeros((96, 128), np.bool_)), image)
 
 
-@pytest.mark.parametrize(("score", "channel"), [(0.71, 0), (0.5, 0), (0.2, 1)])
+@pytest.mark.parametrize(("score", "channel"), [(0.71, 0), (0.5, 1), (0.2, 1)])
 def test_caption_takes_the_verdicts_colour(image: npt.NDArray[np.uint8], score: float, channel: int) -> None:
     drawn = overlay(image, np.zeros((8, 8), np.float32), "scratch/003.png", threshold=0.5, score=score)
     np.testing.assert_array_equal(drawn[:96], image)

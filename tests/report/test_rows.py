@@ -19,9 +19,10 @@ from realnet_edge.report.rows import ResultRow
 @pytest.fixture
 def bare(row: ResultRow) -> ResultRow:
     """A row with nothing in the fields that may be empty."""
-    optional = {field.name for field in fields(row) if str(field.type).endswith("| None")}
+    optional: set[str] = {field.name for field in fields(row) if str(field.type).endswith("| None")}
     assert len(optional) == 20
-    return replace(row, verdict="unmeasured", **dict.fromkeys(optional))
+    empty: dict[str, Any] = dict.fromkeys(optional)
+    return replace(row, verdict="unmeasured", **empty)
 
 
 def test_json_round_trip(tmp_path: Path, row: ResultRow, bare: ResultRow) -> None:
@@ -121,5 +122,5 @@ def test_missing_files_say_what_to_do(tmp_path: Path) -> None:
 
 
 def test_name_tells_batches_apart(row: ResultRow) -> None:
-    assert row.name == "openvino-int8"
-    assert replace(row, batch=8).name == "openvino-int8 x8"
+    assert row.name == row.label == "openvino-int8"
+    assert replace(row, batch=8).label == "openvino-int8 x8"
