@@ -58,9 +58,10 @@ def test_where_changed_keeps_the_surroundings_of_changes_inside_the_mask() -> No
     changed = normal.copy()
     changed[10, 10, 2] = 105
     changed[3, 3] = 104
-    changed[15, 11] = 200
+    changed[15, 5] = 200
     mask = np.zeros((20, 20), bool)
     mask[2:18, 2:11] = True
+    mask[15, 5] = False
     expected = np.zeros((20, 20), bool)
     expected[8:13, 8:11] = True
     assert np.array_equal(where_changed(normal, changed, mask, levels=5), expected)
