@@ -6,9 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import pytest
+
+from realnet_edge.bundle import Bundle, Calibration, InputSpec, Manifest, Threshold, write_bundle
+
+if TYPE_CHECKING:
+    import onnx
 
 DATA_VARIABLE = "REALNET_EDGE_DATA"
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -62,3 +71,152 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(command, cwd=source, check=True, capture_output=True)
     (built,) = (source / "dist").glob("*.whl")
     return built
+
+
+@pytest.fixture(scope="session")
+def toy_onnx(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Writes small engine graphs that obey the contract and whose answer is known in closed form.
+
+    The map of a pixel with mean brightness b in [0, 1] is sigmoid(24 (b - 0.5)), the score the largest
+    8x8 average: a white image is a defect, a black one is good. `depth` adds convolutions that take time
+    and change nothing; `quantised` adds Q/DQ pairs round the convolutions.
+    """
+    folder = tmp_path_factory.mktemp("toy")
+
+    def make(size: int = 32, depth: int = 1, quantised: bool = False, external: bool = False) -> Path:
+        import onnx
+
+        path = (
+            folder / f"toy-{size}-{depth}{'-int8' if quantised else ''}{'-external' if external else ''}.onnx"
+        )
+        if path.exists():
+            return path
+        if quantised:
+            _quantise(make(size, depth), path, size)
+        else:
+            extra = {"save_as_external_data": True, "location": f"{path.name}.data", "size_threshold": 1024}
+            onnx.save_model(_toy_model(size, depth), path, **(extra if external else {}))
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def toy_bundle(toy_onnx: Callable[..., Path]) -> Callable[..., Bundle]:
+    """Writes a bundle of a toy engine: `toy_bundle(path, backend, precision, size=..., depth=...)`."""
+
+    def make(
+        path: Path,
+        backend: str = "onnxruntime",
+        precision: str = "fp32",
+        threshold: float | None = 0.5,
+        category: str = "toy",
+        **graph: int,
+    ) -> Bundle:
+        model = toy_onnx(quantised=precision == "int8", **graph)
+        files = {"model.onnx": model}
+        if backend == "openvino":
+            import openvino
+
+            half = precision == "fp16"
+            openvino.save_model(
+                openvino.convert_model(model), model.with_suffix(".xml"), compress_to_fp16=half
+            )
+            files = {f"model{suffix}": model.with_suffix(suffix) for suffix in (".xml", ".bin")}
+        size = graph.get("size", 32)
+        manifest = Manifest(
+            category=category,
+            input=InputSpec(size, size),
+            score_rule="max",
+            backend=backend,
+            precision=precision,
+            arithmetic="f32",
+            batch=(1, 4),
+            engine=next(iter(files)),
+            builder={"onnx": "toy"},
+            checkpoint_sha256="0" * 64,
+            created="2026-01-31T12:00:00Z",
+            calibration=Calibration("minmax", 3, "1" * 64) if precision == "int8" else None,
+            threshold=None if threshold is None else Threshold(threshold, 0.01, 0.01, 120, "split-conformal"),
+        )
+        return write_bundle(path, files, manifest)
+
+    return make
+
+
+def _toy_model(size: int, depth: int) -> onnx.ModelProto:
+    from onnx import TensorProto, helper, numpy_helper
+
+    rng = np.random.default_rng(0)
+    node = helper.make_node
+    tensors = {
+        "top": np.float32(255.0),
+        "k": np.array([4], np.int64),
+        "one": np.array([1], np.int64),
+        "two": np.array([2], np.int64),
+        "channel": np.array([1], np.int64),
+        "logit_w": np.repeat(np.array([0.0, 8.0], np.float32), 3).reshape(2, 3, 1, 1),
+        "logit_b": np.array([0.0, -12.0], np.float32),
+        "tiny": np.float32(1e-9),
+    }
+    nodes = [
+        node("Cast", ["image"], ["wide"], to=TensorProto.FLOAT),
+        node("Transpose", ["wide"], ["planes"], perm=[0, 3, 1, 2]),
+        node("Div", ["planes", "top"], ["pixels"]),
+    ]
+    feature, width = "pixels", 3
+    for level in range(depth):
+        tensors[f"w{level}"] = (rng.standard_normal((16, width, 3, 3)) * 0.2).astype(np.float32)
+        nodes.append(node("Conv", [feature, f"w{level}"], [f"f{level}"], pads=[1, 1, 1, 1]))
+        feature, width = f"f{level}", 16
+    nodes += [
+        node("ReduceMax", [feature], ["peaks"], axes=[2, 3], keepdims=0),
+        node("TopK", ["peaks", "k"], ["top_peaks", "chosen"]),
+        node("Cast", ["chosen"], ["rrs_indices"], to=TensorProto.INT32),
+        # So little of the features that the map does not see it, but no optimiser may leave them out.
+        node("ReduceMean", [feature], ["mean"], axes=[1], keepdims=1),
+        node("Mul", ["mean", "tiny"], ["trace"]),
+        node("Conv", ["pixels", "logit_w", "logit_b"], ["clean"]),
+        node("Add", ["clean", "trace"], ["logits"]),
+        node("Softmax", ["logits"], ["shares"], axis=1),
+        node("Slice", ["shares", "one", "two", "channel"], ["plane"]),
+        node("Squeeze", ["plane", "channel"], ["anomaly_map"]),
+        node("AveragePool", ["plane"], ["pooled"], kernel_shape=[8, 8]),
+        node("ReduceMax", ["pooled"], ["score"], axes=[1, 2, 3], keepdims=0),
+    ]
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes,
+        "toy",
+        [info("image", TensorProto.UINT8, ["N", size, size, 3])],
+        [
+            info("anomaly_map", TensorProto.FLOAT, ["N", size, size]),
+            info("score", TensorProto.FLOAT, ["N"]),
+            info("rrs_indices", TensorProto.INT32, ["N", 4]),
+        ],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in tensors.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+
+
+def _quantise(source: Path, target: Path, size: int) -> None:
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            ramp = np.linspace(0, 255, size * size * 3).astype(np.uint8).reshape(1, size, size, 3)
+            self._batches = iter([{"image": ramp}])
+
+        def get_next(self) -> dict[str, npt.NDArray[np.uint8]] | None:
+            return next(self._batches, None)
+
+    quantize_static(
+        source,
+        target,
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8,
+        op_types_to_quantize=["Conv"],
+        extra_options={"ActivationSymmetric": True, "WeightSymmetric": True},
+    )

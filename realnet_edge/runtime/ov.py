@@ -116,14 +116,16 @@ def precision_hint(precision: str, capabilities: list[str]) -> str:
 def describe_arithmetic(compiled: Any) -> str:
     """What a compiled model computes its convolutions and matrix products in, such as "int8 + bf16".
 
-    Read from the compiled layers, not from what was asked for. The float type that the remaining layers
-    run in is always named.
+    Read from the names of the compiled kernels, not from what was asked for. The float type that the
+    remaining layers run in is always named.
     """
     found = set()
     for layer in compiled.get_runtime_model().get_ops():
         info = layer.get_rt_info()
         if info["layerType"].astype(str) in _HEAVY_LAYERS:
-            found.add(info["runtimePrecision"].astype(str))
+            # The kernel's own name, such as "brgconv_avx512_1x1_bf16". The entry "runtimePrecision" says
+            # f16 of a float32 kernel whose weights are stored in 16 bits.
+            found.add(info["primitiveType"].astype(str).rsplit("_", 1)[-1].lower())
     integers = ["int8"] if found & _INTEGERS else []
     floats = sorted(found - _INTEGERS) or [compiled.get_property("INFERENCE_PRECISION_HINT").to_string()]
     return " + ".join(integers + floats)
