@@ -185,7 +185,7 @@ def _figures(evaluations: Sequence[Evaluation], shown: Evaluation | None) -> str
     drawn = [
         (
             "Latency",
-            "Every call of every engine; further left is faster.",
+            "2nd to 98th percentile of the calls; the dot is the median. Left is faster.",
             figures.latency_figure(evaluations),
         )
     ]
