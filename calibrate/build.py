@@ -1,0 +1,188 @@
+"""Checkpoint to engine bundle: graph, engine, threshold and drift, written only when all of it is good."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from realnet_edge import __version__
+from realnet_edge.bundle import Bundle, Calibration, InputSpec, Manifest, write_bundle
+from realnet_edge.calibrate.measure import Progress, drift, predict
+from realnet_edge.calibrate.openvino_build import ENGINE_NAME, ir_from_onnx
+from realnet_edge.calibrate.quantise import DEFAULT_METHOD, quantise_onnx
+from realnet_edge.calibrate.sources import Sources, ensure_onnx, open_sources
+from realnet_edge.calibrate.threshold import conformal_threshold
+from realnet_edge.errors import ConfigError
+from realnet_edge.export import TorchRunner
+from realnet_edge.export.onnx_export import MODEL_NAME
+from realnet_edge.imaging import load_batch
+from realnet_edge.runtime import DEFAULT_BATCH_RANGE, best_backend, detect, open_runner, require_backend
+from realnet_edge.runtime.machine import describe_machine
+from realnet_edge.workspace import Workspace
+
+DEFAULT_FPR = 0.02
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How to build.
+
+    Attributes:
+        target_fpr: wanted share of good parts called defective, within (0, 1).
+        max_batch: largest batch that the manifest allows.
+        method: where INT8 ranges come from, see `quantise_onnx`.
+        exclude: beginnings of layer names that INT8 leaves in float.
+    """
+
+    target_fpr: float = DEFAULT_FPR
+    max_batch: int = DEFAULT_BATCH_RANGE[1]
+    method: str = DEFAULT_METHOD
+    exclude: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse values before any work is done."""
+        if not 0.0 < self.target_fpr < 1.0:
+            raise ConfigError(
+                f"false-positive rate {self.target_fpr!r}: give a number between 0 and 1, such as 0.02."
+            )
+        if self.max_batch < 1:
+            raise ConfigError(f"max_batch is {self.max_batch}: give at least 1.")
+
+
+def build_bundle(
+    workspace: Workspace,
+    category: str,
+    precision: str,
+    backend: str | None = None,
+    *,
+    data_root: Path | None = None,
+    options: BuildOptions | None = None,
+    progress: Progress | None = None,
+) -> Bundle:
+    """Build the bundle of a trained category; one that is there already is replaced only at success.
+
+    The ONNX graph is exported if the one at hand is not of this checkpoint. The threshold comes from the
+    built engine's scores of the held-out good images, drift from its maps of these and of the calibration
+    images against FP32 PyTorch.
+
+    Args:
+        workspace: where checkpoint, graph and bundle lie.
+        category: the trained category.
+        precision: "fp32", "fp16" or "int8".
+        backend: "openvino" or "onnxruntime"; None takes the best one that this machine has.
+        data_root: folder that holds the category's images, where they were moved since training.
+        options: threshold, batch and calibration.
+        progress: told of each step.
+
+    Raises:
+        BackendError: a backend that is missing here or cannot do the precision.
+        CheckpointError, DataError, ExportError: as `open_sources`, `ensure_onnx` and `quantise_onnx`.
+    """
+    wanted = options or BuildOptions()
+    report = progress or _silent
+    chosen = backend or best_backend(precision)
+    require_backend(chosen, precision)
+    sources = open_sources(workspace, category, data_root)
+    report("exporting and checking the graph", 0, 1)
+    graph, _, _ = ensure_onnx(sources)
+    report("exporting and checking the graph", 1, 1)
+    with tempfile.TemporaryDirectory(dir=sources.paths.root, prefix=".build.") as scratch:
+        report(f"building the {chosen} engine", 0, 1)
+        files = _build_engine(sources, graph, Path(scratch), chosen, precision, wanted)
+        report(f"building the {chosen} engine", 1, 1)
+        manifest = _manifest(sources, chosen, precision, wanted, files)
+        engine = Bundle(files[manifest.engine].parent, manifest, "")
+        complete = _measured(sources, engine, wanted, report)
+        return write_bundle(sources.paths.bundle(chosen, precision), files, complete)
+
+
+def _build_engine(
+    sources: Sources, graph: Path, scratch: Path, backend: str, precision: str, wanted: BuildOptions
+) -> dict[str, Path]:
+    """The engine's files: name inside the bundle -> file."""
+    if precision == "int8":
+        images = load_batch(sources.calibration, sources.size)
+        graph = _quantised(graph, scratch / "int8" / MODEL_NAME, images, backend, wanted)
+    if backend == "openvino":
+        return ir_from_onnx(graph, scratch, precision)
+    # Weights beside the graph are found by the name that the graph holds.
+    return {file.name: file for file in sorted(graph.parent.glob(f"{graph.name}*"))}
+
+
+def _quantised(graph: Path, target: Path, images: Any, backend: str, wanted: BuildOptions) -> Path:
+    quantise_onnx(
+        graph,
+        target,
+        images,
+        method=wanted.method,
+        exclude=wanted.exclude,
+        quantise_outputs=backend == "onnxruntime",
+    )
+    return target
+
+
+def _manifest(
+    sources: Sources, backend: str, precision: str, wanted: BuildOptions, files: dict[str, Path]
+) -> Manifest:
+    """The manifest but for what only the running engine can tell."""
+    calibration = None
+    if precision == "int8":
+        count = len(sources.calibration)
+        calibration = Calibration(wanted.method, count, sources.calibration_list_sha256)
+    return Manifest(
+        category=sources.checkpoint.category,
+        input=InputSpec(*sources.size),
+        score_rule=sources.checkpoint.score_rule,
+        backend=backend,
+        precision=precision,
+        arithmetic="unknown",
+        batch=(1, wanted.max_batch),
+        engine=ENGINE_NAME if backend == "openvino" else MODEL_NAME,
+        builder=_builder(backend),
+        checkpoint_sha256=sources.checkpoint.sha256,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        files=dict.fromkeys(files, ""),
+        calibration=calibration,
+    )
+
+
+def _measured(sources: Sources, engine: Bundle, wanted: BuildOptions, progress: Progress) -> Manifest:
+    """The manifest with arithmetic, threshold and drift of the engine as it runs here."""
+    held_out = len(sources.held_out)
+    files = [*sources.held_out, *sources.calibration]
+    with open_runner(engine) as runner:
+        arithmetic = runner.arithmetic
+        found = predict(runner, files, "scoring good images with the engine", progress)
+    with TorchRunner(sources.checkpoint) as runner:
+        reference = predict(runner, files, "scoring good images with FP32 PyTorch", progress)
+    return dataclasses.replace(
+        engine.manifest,
+        arithmetic=arithmetic,
+        threshold=conformal_threshold(found.score[:held_out], wanted.target_fpr),
+        drift=drift(found, reference),
+    )
+
+
+def _builder(backend: str) -> dict[str, Any]:
+    machine = describe_machine()
+    info = next(found for found in detect() if found.name == backend)
+    packages = {name: version(name) for name in ("torch", "onnx", "onnxruntime", "numpy")}
+    return {
+        "versions": {"realnet-edge": __version__, backend: info.version or "unknown", **packages},
+        "device": ", ".join(info.devices),
+        "cpu": machine.cpu,
+        "cpu_features": list(machine.cpu_features),
+        "cores": machine.cores,
+        "system": machine.system,
+        "python": platform.python_version(),
+    }
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """No one asked to be told."""

@@ -1,0 +1,95 @@
+"""The engine graph: what is exported, from the camera's bytes to the anomaly map and the image score."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from realnet_edge.config import SCORE_WINDOW
+from realnet_edge.imaging import IMAGENET_MEAN, IMAGENET_STD
+from realnet_edge.kernels.rrs import stack_residuals
+from realnet_edge.model import RealNet, RealNetOutput, anomaly_map, image_score
+
+OUTPUTS = ("anomaly_map", "score", "rrs_indices")
+
+
+class EngineGraph(nn.Module):
+    """RealNet with normalisation, softmax and image score inside; no tracing hacks in the model itself.
+
+    Args:
+        model: in evaluation mode.
+        score_rule: "avgpool16" or "max".
+        stages: return the tensors of `stage_names` after the outputs, to find where two runtimes part.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, model: RealNet, score_rule: str, stages: bool = False) -> None:
+        super().__init__()
+        self.model = model
+        self.score_rule = score_rule
+        self.stages = stages
+        # (x / 255 - mean) / std as one multiplication and one addition.
+        std = torch.tensor(IMAGENET_STD, dtype=torch.float64)
+        mean = torch.tensor(IMAGENET_MEAN, dtype=torch.float64)
+        self.register_buffer("scale", (1.0 / (255.0 * std)).float().reshape(3, 1, 1))
+        self.register_buffer("shift", (-mean / std).float().reshape(3, 1, 1))
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """Names of the inner tensors in the order of computation: the first that differs is the culprit."""
+        blocks = range(len(self.model.config.taps))
+        kinds = ("tap", "selected", "reconstructed")
+        rrs = [f"residual_{mode}" for mode in self._rrs_modes()]
+        return (*(f"block{i}_{kind}" for kind in kinds for i in blocks), *rrs, "logits")
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Map, score and chosen planes of a batch.
+
+        Args:
+            image: uint8 (N, H, W, 3) RGB.
+
+        Returns:
+            anomaly_map float32 (N, H, W) in [0, 1], score float32 (N,) in [0, 1], rrs_indices int32
+            (N, k), and with `stages` the tensors of `stage_names`.
+        """
+        normalised = image.permute(0, 3, 1, 2).float() * self.scale + self.shift
+        taps = self.model.backbone(normalised)
+        selected = [afs(tap) for afs, tap in zip(self.model.afs, taps, strict=True)]
+        output = self.model.from_selected(selected, normalised.shape[-2:])
+        # Softmax ends within [0, 1] but for rounding; thresholds and readers rely on the range.
+        maps = anomaly_map(output.logits).clamp(0.0, 1.0)
+        results = (maps, pooled_score(maps, self.score_rule), output.rrs_indices.to(torch.int32))
+        if not self.stages:
+            return results
+        scores = self._rrs_scores(output)
+        return (*results, *taps, *output.selected, *output.reconstructed, *scores, output.logits)
+
+    def _rrs_modes(self) -> tuple[str, ...]:
+        kept = {"max": self.model.config.rrs_max, "mean": self.model.config.rrs_mean}
+        return tuple(mode for mode, count in kept.items() if count)
+
+    def _rrs_scores(self, output: RealNetOutput) -> list[Tensor]:
+        """What RRS ranks the planes by, (N, C) a mode, as the model computed it on its way."""
+        pairs = zip(output.selected, output.reconstructed, strict=True)
+        normalised = self.model.rrs.norm(stack_residuals([(s - r) ** 2 for s, r in pairs]))
+        scores = {"max": normalised.amax(dim=(2, 3)), "mean": normalised.mean(dim=(2, 3))}
+        return [scores[mode] for mode in self._rrs_modes()]
+
+
+def pooled_score(maps: Tensor, rule: str) -> Tensor:
+    """`image_score`, with the 16x16 mean taken as rows, then columns.
+
+    The same number but for rounding, in 32 additions a pixel instead of 256: on a CPU the square window
+    takes as long as a tenth of the whole network.
+
+    Args:
+        maps: float32 (N, H, W).
+        rule: "avgpool16" or "max".
+    """
+    if rule != "avgpool16":
+        return image_score(maps, rule)
+    rows = F.avg_pool2d(maps[:, None], (SCORE_WINDOW, 1), stride=1)
+    return F.avg_pool2d(rows, (1, SCORE_WINDOW), stride=1).amax(dim=(1, 2, 3))

@@ -1,0 +1,183 @@
+"""Checkpoint to ONNX: one graph, dynamic batch, checked against PyTorch before it gets its name."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+
+from realnet_edge import __version__
+from realnet_edge.errors import ExportError
+from realnet_edge.export.graph import OUTPUTS, EngineGraph
+from realnet_edge.export.parity import check_parity
+from realnet_edge.export.report import REPORT_NAME, ExportReport
+from realnet_edge.files import atomic_folder, sha256_file, write_json
+from realnet_edge.model.checkpoint import Checkpoint
+
+OPSET = 18
+TOLERANCE = 1e-4
+MODEL_NAME = "model.onnx"
+# A protobuf message ends at 2 GiB; the graph itself needs some of it.
+SINGLE_FILE_LIMIT = 2_000_000_000
+MIN_IMAGES = 2
+_VERSIONED = ("torch", "onnx", "onnxscript", "onnxruntime", "timm")
+
+
+def onnx_from_checkpoint(
+    checkpoint: Checkpoint,
+    path: Path,
+    images: npt.NDArray[np.uint8],
+    tolerance: float = TOLERANCE,
+    single_file_limit: int = SINGLE_FILE_LIMIT,
+) -> ExportReport:
+    """Export a checkpoint to `path` and check it on real images; the folder of `path` is replaced whole.
+
+    Args:
+        checkpoint: the trained model.
+        path: the ONNX file to make, in a folder of its own. Weights over `single_file_limit` bytes go
+            into `<name>.data` beside it. `export.json` holds the report.
+        images: uint8 (N, S, S, 3) RGB real images at the model's size, N at least 2.
+        tolerance: largest absolute difference of the anomaly map from PyTorch in FP32.
+        single_file_limit: bytes of weights up to which the file stands alone.
+
+    Raises:
+        ExportError: unusable images, a graph that cannot be exported or that differs from PyTorch; what
+            lay at `path` before is untouched then.
+    """
+    size = checkpoint.config.image_size
+    check_images(images, size)
+    graph = EngineGraph(checkpoint.model, checkpoint.score_rule, stages=True).eval()
+    parameters = sum(t.numel() for t in graph.state_dict().values())
+    external = 4 * parameters > single_file_limit
+    with atomic_folder(path.parent) as folder:
+        target = folder / path.name
+        program = trace(graph, images)
+        _stamp(program, checkpoint)
+        program.save(target, external_data=external)
+        del program
+        _check_model(target)
+        plain = EngineGraph(checkpoint.model, checkpoint.score_rule).eval()
+        parity = check_parity(plain, target, images, tolerance)
+        report = ExportReport(
+            model=path.name,
+            files={file.name: sha256_file(file) for file in sorted(folder.iterdir())},
+            external_data=external,
+            parameters=parameters,
+            category=checkpoint.category,
+            checkpoint_sha256=checkpoint.sha256,
+            image_size=size,
+            score_rule=checkpoint.score_rule,
+            opset=OPSET,
+            images=len(images),
+            tolerance=tolerance,
+            parity=parity,
+            versions={"realnet-edge": __version__, **{name: version(name) for name in _VERSIONED}},
+        )
+        write_json(folder / REPORT_NAME, report.to_dict())
+    return report
+
+
+def trace(graph: EngineGraph, images: npt.NDArray[np.uint8]) -> torch.onnx.ONNXProgram:
+    """The graph as an ONNX program with a dynamic batch and only the engine's outputs.
+
+    Inner stages keep the names of `EngineGraph.stage_names`, so a later check can ask for them.
+
+    Raises:
+        ExportError: PyTorch could not export it.
+    """
+    names = [*OUTPUTS, *graph.stage_names]
+    try:
+        with torch.no_grad(), _quiet():
+            program = torch.onnx.export(
+                graph,
+                # Two images: a batch of one would be taken for a constant.
+                (torch.from_numpy(images[:2]),),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=["image"],
+                output_names=names,
+                dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1, max=4096)}},
+                verbose=False,
+            )
+    except Exception as error:
+        # Whatever a tracer meets in third-party code, the user can only report it.
+        raise ExportError(f"PyTorch could not export the model: {error}") from error
+    if program is None:
+        raise ExportError(
+            "PyTorch exported no graph: this version has no dynamo exporter, install torch >= 2.7."
+        )
+    return program
+
+
+def check_images(images: npt.NDArray[np.uint8], size: int) -> None:
+    """Refuse images that parity cannot be checked on.
+
+    Raises:
+        ExportError: wrong type or shape, or fewer than two.
+    """
+    good = images.ndim == 4 and images.shape[1:] == (size, size, 3) and images.dtype == np.uint8
+    if not good or len(images) < MIN_IMAGES:
+        raise ExportError(
+            f"parity needs at least {MIN_IMAGES} real images as uint8 (N, {size}, {size}, 3), "
+            f"got {images.shape} {images.dtype}."
+        )
+
+
+def _stamp(program: torch.onnx.ONNXProgram, checkpoint: Checkpoint) -> None:
+    """Keep the engine's outputs only, drop traces of the exporting machine, and say where it came from."""
+    model: Any = program.model
+    graph = model.graph
+    for value in list(graph.outputs)[len(OUTPUTS) :]:
+        graph.outputs.remove(value)
+    for node in graph.all_nodes():
+        node.metadata_props.clear()
+        node.doc_string = None
+        for value in node.outputs:
+            value.metadata_props.clear()
+    for value in (*graph.inputs, *graph.outputs, *graph.initializers.values()):
+        value.metadata_props.clear()
+    graph.metadata_props.clear()
+    model.metadata_props.clear()
+    model.metadata_props.update(
+        {
+            "realnet_edge_version": __version__,
+            "checkpoint_sha256": checkpoint.sha256,
+            "category": checkpoint.category,
+            "score_rule": checkpoint.score_rule,
+        }
+    )
+
+
+def _check_model(path: Path) -> None:
+    """ONNX's own checker with strict shape inference; by path, since the message may exceed 2 GB.
+
+    Raises:
+        ExportError: the checker refuses the file.
+    """
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportError(f"the exported graph is not valid ONNX: {error}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter's notes to its own developers; errors still arrive as exceptions."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

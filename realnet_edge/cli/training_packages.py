@@ -1,0 +1,22 @@
+"""Commands that need PyTorch say so, and how to get it, instead of failing at an import."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from realnet_edge.errors import DependencyError
+
+_PACKAGES = ("torch", "torchvision", "timm", "safetensors", "onnx", "onnxscript")
+
+
+def need_training_packages(command: str) -> None:
+    """Refuse to start a command whose packages are missing.
+
+    Raises:
+        DependencyError: the message names them and the command that adds them.
+    """
+    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise DependencyError(
+            f"`realnet-edge {command}` needs {', '.join(missing)}: pip install 'realnet-edge[train]'."
+        )

@@ -1,0 +1,63 @@
+"""A small RealNet on real images: quick to export, and no layer of it is idle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from realnet_edge.config import ModelConfig
+from realnet_edge.data import load_category
+from realnet_edge.imaging import load_batch
+from realnet_edge.model import RealNet, normalise
+from realnet_edge.model.afs import channel_statistics
+from realnet_edge.model.backbone import load_pretrained
+from realnet_edge.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+
+SIZE = 128
+
+
+@pytest.fixture(scope="session")
+def images(mvtec_root: Path) -> npt.NDArray[np.uint8]:
+    """Six real screws, two of them damaged, uint8 (6, 128, 128, 3)."""
+    category = load_category(mvtec_root, "screw")
+    defects = [sample.path for sample in category.defects[:60:30]]
+    return load_batch([*category.train[:4], *defects], (SIZE, SIZE))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(images: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """ImageNet's EfficientNet-Lite0, statistics of real images, and random weights where training would be."""
+    torch.manual_seed(0)
+    config = ModelConfig.for_backbone(
+        "tf_efficientnet_lite0",
+        image_size=SIZE,
+        planes=(16, 24, 32),
+        widths=(16, 16, 32),
+        rrs_max=16,
+        rrs_mean=16,
+    )
+    model = RealNet(config).eval()
+    load_pretrained(model.backbone, config)
+    batch = normalise(torch.from_numpy(images))
+    for afs, (mean, deviation) in zip(model.afs, channel_statistics(model.backbone, [batch]), strict=True):
+        afs.mean.copy_(mean)
+        afs.scale.copy_(1.0 / deviation)
+    for parameter in model.reconstruction.parameters():
+        # Output layers start at zero, which would hide everything before them.
+        if not parameter.detach().any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    with torch.no_grad():
+        # The statistics of RRS and of the discriminator's BatchNorm, as a training would leave them.
+        model.train()
+        for _ in range(20):
+            model(batch)
+        model.eval()
+    folder = tmp_path_factory.mktemp("checkpoint") / "checkpoint"
+    splits = {"train": [], "held_out": [], "calibration": [], "seed": 0}
+    data = {"root": "unused", "layout": "mvtec"}
+    save_checkpoint(folder, Checkpoint(model, config, "screw", splits, data, {}))
+    return load_checkpoint(folder)

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import numpy_helper
+
+from realnet_edge.errors import ExportError
+from realnet_edge.export import EngineGraph, ExportReport, onnx_from_checkpoint
+from realnet_edge.export.parity import check_parity, first_apart, stage_differences
+from realnet_edge.export.report import read_report
+from realnet_edge.model.checkpoint import Checkpoint
+
+Images = npt.NDArray[np.uint8]
+
+
+@pytest.fixture(scope="session")
+def exported(
+    checkpoint: Checkpoint, images: Images, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, ExportReport]:
+    path = tmp_path_factory.mktemp("export") / "onnx" / "model.onnx"
+    return path, onnx_from_checkpoint(checkpoint, path, images)
+
+
+def test_parity_holds_on_real_images_alone_and_in_a_batch(
+    exported: tuple[Path, ExportReport], images: Images
+) -> None:
+    _, report = exported
+    assert [found.batch for found in report.parity] == [1, len(images)]
+    assert all(0 < found.map_max_abs <= 1e-4 for found in report.parity)
+
+
+def test_maps_of_the_fixture_are_not_flat(checkpoint: Checkpoint, images: Images) -> None:
+    maps = EngineGraph(checkpoint.model, "avgpool16").eval()(torch.from_numpy(images))[0]
+    assert float(maps.detach().std()) > 0.005
+    assert float(maps.min()) >= 0.0
+    assert float(maps.max()) <= 1.0
+
+
+def test_the_contract_of_the_graph(exported: tuple[Path, ExportReport], images: Images) -> None:
+    path, report = exported
+    model = onnx.load(path)
+    inputs = {i.name: i.type.tensor_type.elem_type for i in model.graph.input}
+    outputs = {o.name: o.type.tensor_type.elem_type for o in model.graph.output}
+    float32, int32 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT32
+    assert inputs == {"image": onnx.TensorProto.UINT8}
+    assert outputs == {"anomaly_map": float32, "score": float32, "rrs_indices": int32}
+    assert model.opset_import[0].version == 18
+    stated = {entry.key: entry.value for entry in model.metadata_props}
+    assert stated["checkpoint_sha256"] == report.checkpoint_sha256
+    session = onnxruntime.InferenceSession(str(path))
+    for batch in (1, 2, 5):
+        maps, scores, planes = session.run(None, {"image": images[:batch]})
+        assert maps.shape == (batch, 128, 128)
+        assert scores.shape == (batch,)
+        assert planes.shape == (batch, 32)
+
+
+def test_no_trace_of_the_exporting_machine(exported: tuple[Path, ExportReport], repository: Path) -> None:
+    path, _ = exported
+    content = path.read_bytes()
+    assert str(repository).encode() not in content
+    assert b"stack_trace" not in content
+
+
+def test_report_lies_beside_the_graph(exported: tuple[Path, ExportReport]) -> None:
+    path, report = exported
+    assert read_report(path.parent) == report
+    assert report.files.keys() == {"model.onnx"}
+    assert not report.external_data
+
+
+def test_weights_over_the_limit_lie_beside_the_graph(
+    checkpoint: Checkpoint, images: Images, tmp_path: Path, exported: tuple[Path, ExportReport]
+) -> None:
+    path = tmp_path / "onnx" / "model.onnx"
+    report = onnx_from_checkpoint(checkpoint, path, images[:2], single_file_limit=1000)
+    assert report.external_data
+    assert report.files.keys() == {"model.onnx", "model.onnx.data"}
+    assert path.with_name("model.onnx.data").stat().st_size > path.stat().st_size
+    one_file = onnxruntime.InferenceSession(str(exported[0])).run(None, {"image": images})
+    beside = onnxruntime.InferenceSession(str(path)).run(None, {"image": images})
+    assert all(np.array_equal(a, b) for a, b in zip(one_file, beside, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("weight", "stage"),
+    [
+        ("model.backbone.features.blocks.1.0", "block0_tap"),
+        ("model.reconstruction.1.middle_block.0.conv.weight", "block1_reconstructed"),
+        ("model.rrs.norm.running_mean", "residual_max"),
+        ("model.discriminator.head.2.weight", "logits"),
+    ],
+)
+def test_a_broken_graph_is_refused_and_the_stage_named(
+    weight: str,
+    stage: str,
+    checkpoint: Checkpoint,
+    images: Images,
+    exported: tuple[Path, ExportReport],
+    tmp_path: Path,
+) -> None:
+    model = onnx.load(exported[0])
+    tensor = next(t for t in model.graph.initializer if t.name.startswith(weight) and len(t.dims))
+    values = numpy_helper.to_array(tensor).copy()
+    values[0] += 0.5
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    broken = tmp_path / "broken.onnx"
+    onnx.save(model, broken)
+    graph = EngineGraph(checkpoint.model, checkpoint.score_rule).eval()
+    with pytest.raises(ExportError, match=f"part at stage {stage}:"):
+        check_parity(graph, broken, images, 1e-4)
+    assert [file.name for file in tmp_path.iterdir()] == ["broken.onnx"]
+
+
+def test_every_stage_is_found_again_in_the_file(
+    checkpoint: Checkpoint, images: Images, exported: tuple[Path, ExportReport]
+) -> None:
+    graph = EngineGraph(checkpoint.model, checkpoint.score_rule).eval()
+    stages = stage_differences(graph, exported[0], images)
+    kinds = [f"block{i}_{kind}" for kind in ("tap", "selected", "reconstructed") for i in range(3)]
+    names = [stage.name for stage in stages]
+    assert names == [*kinds, "residual_max", "residual_mean", "rrs_indices", "logits", "anomaly_map"]
+    assert first_apart([s for s in stages if s.name != "rrs_indices"], 1e-4) is None
+
+
+def test_swapped_ranks_are_named_as_what_they_are(
+    checkpoint: Checkpoint, images: Images, exported: tuple[Path, ExportReport], tmp_path: Path
+) -> None:
+    # As if near-equal scores had been ordered differently: the planes handed on are the reversed ones.
+    model = onnx.load(exported[0])
+    top = next(n for n in model.graph.node if n.op_type == "TopK")
+    top.attribute.append(onnx.helper.make_attribute("largest", 0))
+    broken = tmp_path / "broken.onnx"
+    onnx.save(model, broken)
+    graph = EngineGraph(checkpoint.model, checkpoint.score_rule).eval()
+    with pytest.raises(ExportError, match="stage rrs_indices: [0-9]+ places hold another plane"):
+        check_parity(graph, broken, images, 1e-4)
+
+
+def test_a_failed_export_leaves_the_old_one(checkpoint: Checkpoint, images: Images, tmp_path: Path) -> None:
+    path = tmp_path / "onnx" / "model.onnx"
+    path.parent.mkdir()
+    path.write_text("the old one")
+    with pytest.raises(ExportError, match="is allowed; nothing was written"):
+        onnx_from_checkpoint(checkpoint, path, images, tolerance=1e-12)
+    assert path.read_text() == "the old one"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["onnx"]
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        np.zeros((1, 128, 128, 3), np.uint8),
+        np.zeros((2, 64, 64, 3), np.uint8),
+        np.zeros((2, 128, 128, 3), np.float32),
+    ],
+)
+def test_unusable_images_are_refused(
+    unusable: npt.NDArray[np.generic], checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportError, match="at least 2 real images"):
+        onnx_from_checkpoint(checkpoint, tmp_path / "onnx" / "model.onnx", unusable)  # type: ignore[arg-type]
