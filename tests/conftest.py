@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from realnet_edge.bundle import Bundle, Calibration, InputSpec, Manifest, Threshold, write_bundle
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 DATA_VARIABLE = "REALNET_EDGE_DATA"
 REPOSITORY = Path(__file__).resolve().parents[1]
+# Grey level of frame i: every third one is white, which the toy engine calls a defect.
+VIDEO_LEVELS = (10, 20, 255)
 
 
 @pytest.fixture(scope="session")
@@ -144,6 +148,36 @@ def toy_bundle(toy_onnx: Callable[..., Path]) -> Callable[..., Bundle]:
     return make
 
 
+@pytest.fixture(scope="session")
+def write_video() -> Callable[..., Path]:
+    """`write_video(path, frames, size=(48, 64))`: frame i is flat, VIDEO_LEVELS[i % 3]."""
+
+    def write(path: Path, frames: int, size: tuple[int, int] = (48, 64)) -> Path:
+        codec = cv2.VideoWriter.fourcc(*("MJPG" if path.suffix == ".avi" else "mp4v"))
+        writer = cv2.VideoWriter(str(path), codec, 25.0, (size[1], size[0]))
+        assert writer.isOpened(), path
+        for number in range(frames):
+            writer.write(np.full((*size, 3), VIDEO_LEVELS[number % 3], np.uint8))
+        writer.release()
+        return path
+
+    return write
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    """Eleven images, part2 and part6 white (defects), part10 cut short."""
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    for number in range(11):
+        level = 255 if number in (2, 6) else 10
+        Image.fromarray(np.full((40, 50, 3), level, np.uint8)).save(folder / f"part{number}.png")
+    cut = folder / "part10.png"
+    cut.write_bytes(cut.read_bytes()[:40])
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
 def _toy_model(size: int, depth: int) -> onnx.ModelProto:
     from onnx import TensorProto, helper, numpy_helper
 
@@ -166,7 +200,10 @@ def _toy_model(size: int, depth: int) -> onnx.ModelProto:
     ]
     feature, width = "pixels", 3
     for level in range(depth):
-        tensors[f"w{level}"] = (rng.standard_normal((16, width, 3, 3)) * 0.2).astype(np.float32)
+        # Scaled so that the features keep their size however deep the graph.
+        tensors[f"w{level}"] = (rng.standard_normal((16, width, 3, 3)) / (9 * width) ** 0.5).astype(
+            np.float32
+        )
         nodes.append(node("Conv", [feature, f"w{level}"], [f"f{level}"], pads=[1, 1, 1, 1]))
         feature, width = f"f{level}", 16
     nodes += [
