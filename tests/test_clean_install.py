@@ -10,17 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 from uv import find_uv_bin
 
-from realnet_edge.bundle import Bundle, InputSpec, Manifest, Threshold, write_bundle
+from realnet_edge.bundle import Bundle, InputSpec, Manifest, Threshold, load_bundle, write_bundle
 from realnet_edge.config import ModelConfig
+from realnet_edge.imaging import load_batch
 from realnet_edge.runtime import open_runner
 
-SIZE = 64
 CATEGORY = "part"
+BUNDLE = Path(CATEGORY, "bundles", "onnxruntime-fp32")
+BASE_LACKS = ["torch", "timm", "torchvision", "onnx"]
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
 
 INFER = """
@@ -30,12 +31,10 @@ import numpy as np
 from realnet_edge.bundle import load_bundle
 from realnet_edge.imaging import load_batch
 from realnet_edge.runtime import open_runner
-images = load_batch(sorted(Path(sys.argv[2]).glob("*.png")), (int(sys.argv[3]),) * 2)
 with open_runner(load_bundle(Path(sys.argv[1])), threads=1) as runner:
-    prediction = runner.infer(images)
-np.save(sys.argv[4], prediction.anomaly_map)
-absent = [name for name in ("torch", "timm", "torchvision", "onnx") if importlib.util.find_spec(name) is None]
-print(json.dumps({"scores": prediction.score.tolist(), "absent": absent}))
+    images = load_batch(sorted(Path(sys.argv[2]).glob("*.png")), runner.input_size)
+    np.save(sys.argv[3], runner.infer(images).anomaly_map)
+print(json.dumps([name for name in sys.argv[4:] if importlib.util.find_spec(name) is None]))
 """
 
 
@@ -80,46 +79,31 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def workspace(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with one ONNX Runtime bundle of a small RealNet, untrained but exported as any other."""
+def workspace(toy_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with one bundle of a graph that obeys the contract."""
     root = tmp_path_factory.mktemp("workspace")
-    _export_bundle(root / CATEGORY / "bundles" / "onnxruntime-fp32", root / "onnx" / "model.onnx", frames)
+    toy_bundle(root / BUNDLE, category=CATEGORY)
     return root
 
 
-def _export_bundle(path: Path, onnx: Path, frames: Path) -> Bundle:
-    import torch
-
+def _export_realnet(root: Path, frames: Path) -> Bundle:
+    """A bundle of a small RealNet: untrained, else exported like any other."""
     from realnet_edge.export import onnx_from_checkpoint
-    from realnet_edge.imaging import load_batch
     from realnet_edge.model import RealNet
-    from realnet_edge.model.checkpoint import Checkpoint
+    from realnet_edge.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
-    torch.manual_seed(0)
-    config = ModelConfig(
-        backbone="tf_efficientnet_lite0",
-        taps=(1, 2, 3),
-        planes=(8, 8, 8),
-        widths=(8, 8, 8),
-        rrs_max=4,
-        rrs_mean=4,
-        image_size=SIZE,
+    size = 64
+    config = ModelConfig("resnet18", (1, 2), (8, 8), (8, 8), rrs_max=4, rrs_mean=4, image_size=size)
+    model = RealNet(config).eval()
+    save_checkpoint(
+        root / "checkpoint", Checkpoint(model, config, CATEGORY, splits={}, data={}, foreground={})
     )
-    checkpoint = Checkpoint(
-        model=RealNet(config).eval(),
-        config=config,
-        category=CATEGORY,
-        splits={},
-        data={},
-        foreground={},
-        score_rule=config.score_rule,
-        training={},
-        sha256="0" * 64,
-    )
-    onnx_from_checkpoint(checkpoint, onnx, load_batch(sorted(frames.glob("*.png")), (SIZE, SIZE)))
+    checkpoint = load_checkpoint(root / "checkpoint")
+    onnx = root / "onnx" / "model.onnx"
+    onnx_from_checkpoint(checkpoint, onnx, load_batch(sorted(frames.glob("*.png")), (size, size)))
     manifest = Manifest(
         category=CATEGORY,
-        input=InputSpec(SIZE, SIZE),
+        input=InputSpec(size, size),
         score_rule=config.score_rule,
         backend="onnxruntime",
         precision="fp32",
@@ -131,41 +115,49 @@ def _export_bundle(path: Path, onnx: Path, frames: Path) -> Bundle:
         created="2026-01-31T12:00:00Z",
         threshold=Threshold(0.5, 0.1, 0.1, 9, "split-conformal"),
     )
-    return write_bundle(path, {onnx.name: onnx}, manifest)
+    return write_bundle(root / BUNDLE, {onnx.name: onnx}, manifest)
 
 
-def _maps_here(bundle: Path, frames: Path) -> npt.NDArray[np.float32]:
-    from realnet_edge.bundle import load_bundle
-    from realnet_edge.imaging import load_batch
-
+def _same_maps_there_and_here(clean: Program, bundle: Path, frames: Path, maps: Path) -> None:
+    done = clean("python", "-c", INFER, bundle, frames, maps, *BASE_LACKS)
+    assert json.loads(done.stdout) == BASE_LACKS
     with open_runner(load_bundle(bundle), threads=1) as runner:
-        return runner.infer(load_batch(sorted(frames.glob("*.png")), (SIZE, SIZE))).anomaly_map
+        images = load_batch(sorted(frames.glob("*.png")), runner.input_size)
+        here = runner.infer(images).anomaly_map
+    assert here.std() > 0
+    np.testing.assert_allclose(np.load(maps), here, atol=1e-6)
 
 
 def test_bundle_runs_without_torch(clean: Program, workspace: Path, frames: Path, tmp_path: Path) -> None:
-    bundle = workspace / CATEGORY / "bundles" / "onnxruntime-fp32"
-    maps = tmp_path / "maps.npy"
-    done = clean("python", "-c", INFER, bundle, frames, str(SIZE), maps)
-    result = json.loads(done.stdout)
-    assert result["absent"] == ["torch", "timm", "torchvision", "onnx"]
-    here = _maps_here(bundle, frames)
-    np.testing.assert_allclose(np.load(maps), here, atol=1e-6)
-    assert here.std() > 0
-    assert len(result["scores"]) == 3
+    _same_maps_there_and_here(clean, workspace / BUNDLE, frames, tmp_path / "maps.npy")
+
+
+@pytest.mark.slow
+def test_exported_realnet_runs_without_torch(clean: Program, frames: Path, tmp_path: Path) -> None:
+    bundle = _export_realnet(tmp_path, frames)
+    _same_maps_there_and_here(clean, bundle.path, frames, tmp_path / "maps.npy")
 
 
 def test_commands_run_without_torch(clean: Program, workspace: Path, frames: Path) -> None:
     options = ["--workspace", workspace, "--category", CATEGORY]
     lines = clean("realnet-edge", "run", *options, "--source", frames).stdout.splitlines()
     assert len([json.loads(line) for line in lines]) == 3
+    clean("realnet-edge", "verify", *options)
     environment = json.loads(clean("realnet-edge", "env", "--workspace", workspace, "--json").stdout)
     train = next(extra for extra in environment["extras"] if extra["name"] == "train")
     assert train["hint"] == "pip install 'realnet-edge[train]'"
-    assert environment["workspace"]["categories"][0]["bundles"] == ["onnxruntime-fp32"]
+    assert environment["workspace"]["categories"][0]["bundles"] == [BUNDLE.name]
 
 
-def test_command_that_needs_an_extra_names_it(clean: Program, workspace: Path) -> None:
-    options = ["--workspace", workspace, "--category", CATEGORY]
-    done = clean("realnet-edge", "export", *options, code=1)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["export"], id="export"),
+        pytest.param(["build", "--precision", "fp32"], id="build"),
+        pytest.param(["train", "--data", "."], id="train"),
+    ],
+)
+def test_command_that_needs_an_extra_names_it(clean: Program, workspace: Path, arguments: list[str]) -> None:
+    done = clean("realnet-edge", *arguments, "--workspace", workspace, "--category", CATEGORY, code=1)
     assert "realnet-edge[train]" in done.stderr
     assert "Traceback" not in done.stderr
