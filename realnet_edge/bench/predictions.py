@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,7 @@ class Predictions:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 return cls(stored["maps"], stored["scores"], stored.get("rrs_indices"))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise DataError(f"{path}: not readable predictions ({error}). Remove the file.") from error
 
 

@@ -68,6 +68,11 @@ class Worker:
     ) -> None:
         self.close()
 
+    @property
+    def pid(self) -> int:
+        """Process id of the measuring process."""
+        return self._process.pid
+
     def call(self, do: str, **arguments: Any) -> dict[str, Any]:
         """Have the process do something and wait for its answer.
 

@@ -69,7 +69,7 @@ def _open(job: Job) -> Iterator[_Engine]:
     from realnet_edge.model.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(job.engine)
-    with TorchRunner(checkpoint, job.threads) as runner:
+    with TorchRunner(checkpoint, threads=job.threads) as runner:
         yield _Engine(runner, job, True, checkpoint.sha256)
 
 

@@ -30,7 +30,10 @@ def test_rows_hold_accuracy_and_speed_of_every_bundle(
     steps: list[tuple[int, int, str]] = []
 
     result = run_bench(
-        workspace, "part", BenchSettings(data=data_root, batches=(1, 3), **QUICK), lambda *step: steps.append(step)
+        workspace,
+        "part",
+        BenchSettings(data=data_root, batches=(1, 3), **QUICK),
+        lambda *step: steps.append(step),
     )
 
     assert [(row.precision, row.batch) for row in result.rows] == [
@@ -62,9 +65,7 @@ def test_rows_hold_accuracy_and_speed_of_every_bundle(
     assert "FP32 PyTorch did not run: there is no checkpoint" in result.notes[0]
 
 
-def store_reference(
-    workspace: Workspace, data_root: Path, bundle: Bundle, images: int | None = None
-) -> None:
+def store_reference(workspace: Workspace, data_root: Path, bundle: Bundle, images: int | None = None) -> None:
     """Keep a bundle's own answers as if FP32 PyTorch had given them."""
     test = load_test_set(data_root, "part", images)
     with open_runner(bundle, 1) as runner:
@@ -170,7 +171,9 @@ def test_an_engine_that_takes_no_small_batch_is_measured_on_every_image(
     workspace: Workspace, data_root: Path, build_bundle: BuildBundle, images: npt.NDArray[np.uint8]
 ) -> None:
     bundle = build_bundle("fp32", batch=(5, 5))
-    (evaluation,) = run_bench(workspace, "part", BenchSettings(data=data_root, batches=(5,), **QUICK)).evaluations
+    (evaluation,) = run_bench(
+        workspace, "part", BenchSettings(data=data_root, batches=(5,), **QUICK)
+    ).evaluations
     with open_runner(bundle, 1) as runner:
         expected = runner.infer(images[[15, 0, 1, 2, 3]]).score
     # 16 images are three batches of five and one image: it must not be dropped nor mixed up.

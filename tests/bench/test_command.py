@@ -1,0 +1,70 @@
+"""`realnet-edge bench` as a user calls it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from realnet_edge.bundle import Bundle
+from realnet_edge.cli.main import cli
+from realnet_edge.workspace import Workspace
+
+BuildBundle = Callable[..., Bundle]
+
+
+def bench(workspace: Workspace, *arguments: str) -> Result:
+    options = ["--category", "part", "--workspace", str(workspace.root), "--runs", "2", "--threads", "1"]
+    return CliRunner().invoke(cli, ["bench", *options, *arguments])
+
+
+def test_one_json_document_and_the_files_hold_the_same_rows(
+    tmp_path: Path, workspace: Workspace, data_root: Path, build_bundle: BuildBundle
+) -> None:
+    build_bundle("fp32")
+    extra = ["--csv", str(tmp_path / "rows.csv"), "--html", str(tmp_path / "report.html")]
+    result = bench(workspace, "--data", str(data_root), "--batch", "1", "--batch", "2", "--json", *extra)
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert [row["batch"] for row in document["rows"]] == [1, 2]
+    folder = workspace.category("part").bench / "latest"
+    assert document["folder"] == str(folder)
+    assert json.loads((folder / "rows.json").read_text())["rows"] == document["rows"]
+    with (tmp_path / "rows.csv").open(newline="") as stream:
+        assert [row["batch"] for row in csv.DictReader(stream)] == ["1", "2"]
+    assert (tmp_path / "report.html").read_text() != ""
+    assert "FP32 PyTorch did not run" in result.stderr
+    assert str(folder / "report.html") in result.stderr
+
+
+def test_a_missed_budget_exits_with_3_after_everything_is_written(
+    workspace: Workspace, data_root: Path, build_bundle: BuildBundle
+) -> None:
+    build_bundle(
+        "fp32", accuracy={"reference": {"image_auroc": 100.0, "pixel_auroc": 100.0, "au_pro": 100.0}}
+    )
+    result = bench(workspace, "--data", str(data_root), "--budget", "1", "--json")
+    assert result.exit_code == 3
+    assert "onnxruntime-fp32 (batch 1) kept less than 100%" in result.stderr
+    assert json.loads(result.stdout)["budget_met"] is False
+    assert (workspace.category("part").bench / "latest" / "report.html").is_file()
+
+
+def test_without_anything_to_measure_the_message_says_what_to_run(
+    workspace: Workspace, data_root: Path
+) -> None:
+    result = bench(workspace, "--data", str(data_root))
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "Build one with: realnet-edge build --category part" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--budget", "0"], ["--budget", "1.5"], ["--batch", "0"], ["--images", "1"], ["--runs", "0"]]
+)
+def test_values_outside_their_range_are_usage_errors(workspace: Workspace, wrong: list[str]) -> None:
+    assert bench(workspace, *wrong).exit_code == 2
