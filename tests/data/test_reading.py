@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +73,21 @@ def test_stopping_early_leaves_no_thread(mvtec: Path) -> None:
     assert not _decoders()
 
 
+def test_the_next_batch_is_read_while_this_one_is_used(mvtec: Path) -> None:
+    paths = load_category(mvtec, "nut").train[:4]
+    content = paths[2].read_bytes()
+    paths[2].unlink()
+    # Nobody can open a pipe for writing without waiting unless someone is reading from it.
+    os.mkfifo(paths[2])
+    batches = load_batches(paths, SIZE, 2)
+    assert len(next(batches)) == 2
+    pipe = _open_when_read(paths[2], seconds=20)
+    os.set_blocking(pipe, True)
+    with os.fdopen(pipe, "wb") as stream:
+        stream.write(content)
+    assert len(next(batches)) == 2
+
+
 def test_one_batch_is_decoded_ahead_and_not_more(mvtec: Path) -> None:
     paths = load_category(mvtec, "nut").train[:6]
     batches = load_batches(paths, SIZE, 2)
@@ -84,6 +102,14 @@ def test_one_batch_is_decoded_ahead_and_not_more(mvtec: Path) -> None:
 def test_batch_size_below_one(mvtec: Path) -> None:
     with pytest.raises(ConfigError, match="batch_size 0"):
         load_test_batches(load_category(mvtec, "nut"), SIZE, 0)
+
+
+def _open_when_read(pipe: Path, seconds: float) -> int:
+    for _ in range(int(seconds / 0.01)):
+        with contextlib.suppress(OSError):
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        time.sleep(0.01)
+    pytest.fail(f"nothing reads {pipe.name} while the batch before it is used")
 
 
 def _decoders() -> list[threading.Thread]:
