@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -137,20 +138,17 @@ def _open(data: bytes, name: str, noun: str) -> Image.Image:
     if not data:
         raise DataError(f"{name}: the file is empty. {remedy}")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
-            _refuse_wide_planes(opened)
-            opened.load()
-            upright = ImageOps.exif_transpose(opened)
+        image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        _refuse_wide_planes(image)
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
     except UnidentifiedImageError as error:
         raise DataError(f"{name}: no PNG, JPEG, BMP, TIFF or WebP that can be decoded. {remedy}") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{name}: {error}. Crop the {noun} or cut it into tiles.") from error
     except _DAMAGE as error:
         raise DataError(f"{name}: cannot be decoded ({error}). {remedy}") from error
-    # Pillow's transpose gives a plain Image; what the TIFF's tags say of its values goes along.
-    upright.info["white_is_zero"] = _tag(opened, _PHOTOMETRIC) == _WHITE_IS_ZERO
-    upright.info["bits"] = _tag(opened, _BITS_PER_SAMPLE)
-    return upright
+    return image
 
 
 def _tag(image: Image.Image, number: int) -> int | None:
@@ -174,17 +172,20 @@ def _without_palette(image: Image.Image) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
+    if image.mode == "L":
+        # Grey in one pass: Pillow's conversion and its hand-over to NumPy copy the image three times.
+        return cv2.cvtColor(np.asarray(image), cv2.COLOR_GRAY2RGB).astype(np.uint8, copy=False)
     return np.array(_without_palette(image).convert("RGB"))
 
 
 def _wide_to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
     """Grey of more than 8 bits to RGB: integers have 16 bits unless a TIFF says 9 to 15, floats [0, 1]."""
-    bits = image.info.get("bits") or 16
+    bits = _tag(image, _BITS_PER_SAMPLE) or 16
     top = 1.0 if image.mode == "F" else float(2 ** (bits if 8 < bits < 16 else 16) - 1)
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all() or values.min() < 0 or values.max() > top:
         raise ValueError(f"pixel values outside [0, {top:g}]")
     # Pillow inverts white-is-zero TIFFs of 8 bits, but not those of 16.
-    values = top - values if image.info.get("white_is_zero") else values
+    values = top - values if _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO else values
     grey = np.rint(values * (255.0 / top)).astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2)
