@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 import sys
 from dataclasses import dataclass
 from types import ModuleType
@@ -51,7 +52,16 @@ class BackendInfo:
 
 def detect() -> list[BackendInfo]:
     """Every backend this package knows, best first, as found on this machine; imports each runtime."""
-    return [_detect_tensorrt(), _detect_openvino(), _detect_onnxruntime()]
+    return [detect_backend(name) for name in SUPPORTED]
+
+
+def detect_backend(name: str) -> BackendInfo:
+    """One backend as found on this machine; imports that runtime and no other.
+
+    Args:
+        name: a key of `SUPPORTED`.
+    """
+    return _DETECTORS[name]()
 
 
 def best_backend(precision: str) -> str:
@@ -94,7 +104,7 @@ def require_backend(backend: str, precision: str) -> None:
         BackendError: the message says what is missing and what adds it.
     """
     check_precision(backend, precision)
-    info = next(found for found in detect() if found.name == backend)
+    info = detect_backend(backend)
     if not info.available:
         raise BackendError(f"{backend} cannot be used here: {info.missing}. What to do: {info.hint}.")
 
@@ -167,3 +177,10 @@ def _version(module: ModuleType) -> str:
 
 def _absent(name: str, missing: str | None, version: str | None = None) -> BackendInfo:
     return BackendInfo(name, False, version, (), SUPPORTED[name], missing, _INSTALL[name])
+
+
+_DETECTORS: dict[str, Callable[[], BackendInfo]] = {
+    "tensorrt": _detect_tensorrt,
+    "openvino": _detect_openvino,
+    "onnxruntime": _detect_onnxruntime,
+}

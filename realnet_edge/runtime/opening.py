@@ -5,7 +5,7 @@ from __future__ import annotations
 from realnet_edge.bundle import Bundle
 from realnet_edge.bundle.locate import find_bundles
 from realnet_edge.errors import BackendError
-from realnet_edge.runtime.backends import detect, require_backend
+from realnet_edge.runtime.backends import detect_backend, require_backend
 from realnet_edge.runtime.base import Runner
 from realnet_edge.runtime.ort import OnnxRuntimeRunner
 from realnet_edge.runtime.ov import OpenVinoRunner
@@ -52,7 +52,7 @@ def choose_bundle(
         BackendError: none of those that fit can run here; the message says what is missing.
     """
     fitting = find_bundles(workspace, category, backend, precision)
-    here = {info.name: info for info in detect()}
+    here = {name: detect_backend(name) for name, _ in fitting}
     for name, level in fitting:
         if here[name].available:
             return name, level

@@ -33,7 +33,8 @@ def _draw(inspection: Inspection) -> Picture:
 
 
 def _frames(path: Path) -> list[Picture]:
-    capture, found = cv2.VideoCapture(str(path)), []
+    capture = cv2.VideoCapture(str(path))
+    found: list[Picture] = []
     while True:
         read, picture = capture.read()
         if not read:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -225,11 +224,14 @@ def test_a_signal_stops_cleanly(
         stderr=subprocess.PIPE,
         text=True,
     )
-    while process.poll() is None and not (out.exists() and out.read_bytes().count(b"\n") >= 5):
-        time.sleep(0.01)
-    assert process.poll() is None, process.communicate()
-    os.kill(process.pid, number)
-    stdout, stderr = process.communicate(timeout=120)
+    try:
+        while process.poll() is None and not (out.exists() and out.read_bytes().count(b"\n") >= 5):
+            time.sleep(0.01)
+        assert process.poll() is None, process.communicate()
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=120)
+    finally:
+        process.kill()
 
     assert process.returncode == 0, stderr
     assert "Traceback" not in stderr

@@ -45,8 +45,7 @@ def test_what_is_installed_is_found_with_version_and_device() -> None:
     assert list(found) == ["tensorrt", "openvino", "onnxruntime"]
     for name in ("openvino", "onnxruntime"):
         assert found[name].available
-        assert found[name].version
-        assert found[name].version[0].isdigit()
+        assert str(found[name].version)[0].isdigit()
         assert found[name].devices
         assert found[name].missing is None
     assert found["onnxruntime"].precisions == ("fp32", "int8")
@@ -120,6 +119,21 @@ def test_a_package_that_is_there_but_broken_is_not_called_absent(tmp_path: Path)
 def test_neither_torch_nor_a_runtime_is_imported_with_the_package() -> None:
     heavy = ("torch", "timm", "torchvision", "onnx", "openvino", "onnxruntime", "tensorrt")
     code = f"import sys, realnet_edge.runtime\nprint([n for n in {heavy!r} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "[]"
+
+
+def test_opening_a_bundle_imports_its_own_runtime_only(
+    toy_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    toy_bundle(tmp_path / "b", "onnxruntime")
+    code = (
+        "import sys; from pathlib import Path; from realnet_edge.bundle import load_bundle\n"
+        "from realnet_edge.runtime import open_runner\n"
+        f"with open_runner(load_bundle(Path({str(tmp_path / 'b')!r}))): pass\n"
+        "print([name for name in ('torch', 'openvino', 'tensorrt') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"

@@ -12,7 +12,7 @@ import pytest
 
 from realnet_edge.bundle import Bundle
 from realnet_edge.errors import BackendError, ConfigError
-from realnet_edge.runtime import OnnxRuntimeRunner, OpenVinoRunner, Runner, open_runner
+from realnet_edge.runtime import OnnxRuntimeRunner, OpenVinoRunner, open_runner
 
 SIZE = 32
 # Largest error of the map that each kind of arithmetic may make on the toy engine, whose steepest slope is
@@ -25,6 +25,7 @@ ENGINES = [
     ("openvino", "int8", 0.1),
 ]
 Images = npt.NDArray[np.uint8]
+RunnerClass = type[OnnxRuntimeRunner] | type[OpenVinoRunner]
 
 
 @pytest.fixture(scope="module", params=ENGINES, ids=lambda row: f"{row[0]}-{row[1]}")
@@ -43,7 +44,7 @@ def _images(count: int, seed: int = 0) -> Images:
 
 def _expected_map(images: Images) -> npt.NDArray[np.float64]:
     brightness = images.astype(np.float64).mean(axis=3) / 255.0
-    return 1.0 / (1.0 + np.exp(-24.0 * (brightness - 0.5)))
+    return np.asarray(1.0 / (1.0 + np.exp(-24.0 * (brightness - 0.5))))
 
 
 def test_the_answer_is_the_one_known_in_closed_form(engine: tuple[Bundle, float]) -> None:
@@ -67,7 +68,8 @@ def test_diagnostics_are_given_when_asked_for(engine: tuple[Bundle, float]) -> N
         indices = runner.infer(_images(2), diagnostics=True).rrs_indices
 
     assert indices is not None
-    assert (indices.shape, indices.dtype) == ((2, 4), np.int32)
+    assert indices.shape == (2, 4)
+    assert indices.dtype == np.int32
     assert all(len(set(row)) == 4 for row in indices.tolist())
 
 
@@ -160,43 +162,41 @@ def test_the_bundle_says_what_a_runner_is(engine: tuple[Bundle, float]) -> None:
 
 @pytest.mark.parametrize("cls", [OnnxRuntimeRunner, OpenVinoRunner])
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x07" * 500])
-def test_a_damaged_model_is_one_error_that_names_it(
-    cls: type[Runner], content: bytes, tmp_path: Path
-) -> None:
+def test_a_damaged_model_is_one_error_that_names_it(cls: RunnerClass, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
 
     with pytest.raises(BackendError, match=r"model\.onnx"):
-        cls(path, input_size=(SIZE, SIZE)).__enter__()  # type: ignore[call-arg]
+        cls(path, input_size=(SIZE, SIZE)).__enter__()
 
 
 @pytest.mark.parametrize("cls", [OnnxRuntimeRunner, OpenVinoRunner])
-def test_a_missing_model_is_an_error(cls: type[Runner], tmp_path: Path) -> None:
+def test_a_missing_model_is_an_error(cls: RunnerClass, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match=r"gone\.onnx"):
-        cls(tmp_path / "gone.onnx", input_size=(SIZE, SIZE)).__enter__()  # type: ignore[call-arg]
+        cls(tmp_path / "gone.onnx", input_size=(SIZE, SIZE)).__enter__()
 
 
 @pytest.mark.parametrize("cls", [OnnxRuntimeRunner, OpenVinoRunner])
 def test_a_graph_of_another_size_than_stated_is_refused(
-    cls: type[Runner], toy_onnx: Callable[..., Path]
+    cls: RunnerClass, toy_onnx: Callable[..., Path]
 ) -> None:
     with pytest.raises(BackendError, match="an engine takes"):
-        cls(toy_onnx(size=SIZE), input_size=(64, 64)).__enter__()  # type: ignore[call-arg]
+        cls(toy_onnx(size=SIZE), input_size=(64, 64)).__enter__()
 
 
 @pytest.mark.parametrize("cls", [OnnxRuntimeRunner, OpenVinoRunner])
-def test_external_data_beside_the_model_are_read(cls: type[Runner], toy_onnx: Callable[..., Path]) -> None:
+def test_external_data_beside_the_model_are_read(cls: RunnerClass, toy_onnx: Callable[..., Path]) -> None:
     path = toy_onnx(size=SIZE, external=True)
     assert path.with_name(f"{path.name}.data").stat().st_size > 0
     images = _images(2)
 
-    with cls(path, input_size=(SIZE, SIZE), threads=1) as runner:  # type: ignore[call-arg]
+    with cls(path, input_size=(SIZE, SIZE), threads=1) as runner:
         np.testing.assert_allclose(runner.infer(images).anomaly_map, _expected_map(images), atol=1e-5)
 
 
 @pytest.mark.parametrize("cls", [OnnxRuntimeRunner, OpenVinoRunner])
 def test_values_that_are_not_finite_never_become_a_verdict(
-    cls: type[Runner], toy_onnx: Callable[..., Path], tmp_path: Path
+    cls: RunnerClass, toy_onnx: Callable[..., Path], tmp_path: Path
 ) -> None:
     import onnx
 
@@ -208,16 +208,16 @@ def test_values_that_are_not_finite_never_become_a_verdict(
     onnx.save(model, tmp_path / "nan.onnx")
 
     with (
-        cls(tmp_path / "nan.onnx", input_size=(SIZE, SIZE), threads=1) as runner,  # type: ignore[call-arg]
+        cls(tmp_path / "nan.onnx", input_size=(SIZE, SIZE), threads=1) as runner,
         pytest.raises(BackendError, match="not finite"),
     ):
         runner.infer(_images(1))
 
 
 @pytest.mark.parametrize("cls", [OnnxRuntimeRunner, OpenVinoRunner])
-def test_less_than_one_thread_is_refused(cls: type[Runner], tmp_path: Path) -> None:
+def test_less_than_one_thread_is_refused(cls: RunnerClass, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="threads is 0"):
-        cls(tmp_path / "model.onnx", input_size=(SIZE, SIZE), threads=0)  # type: ignore[call-arg]
+        cls(tmp_path / "model.onnx", input_size=(SIZE, SIZE), threads=0)
 
 
 def test_onnxruntime_refuses_a_precision_it_does_not_have(toy_onnx: Callable[..., Path]) -> None:
