@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import platform
 import time
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from scipy import ndimage
 from realnet_edge import files
 from realnet_edge.imaging import load_mask
 from realnet_edge.metrics import au_pro, pixel_auroc, pixel_scores, pro_reference
+from realnet_edge.runtime.machine import describe_machine
 
 SIZE = (256, 256)
 LEVELS = 1000
@@ -156,7 +157,7 @@ def main() -> None:
         compare("au_pro", lambda: au_pro(masks, levels), lambda: plain_au_pro(masks, levels, steps)),
     ]
     for row in rows:
-        row |= {"images": len(masks), "height": SIZE[0], "width": SIZE[1], "numpy": np.__version__}
+        row |= {"images": len(masks), "height": SIZE[0], "width": SIZE[1]}
         print(
             f"{row['metric']:14s} {len(masks)} images: "
             f"plain {row['plain_s']:.1f} s, fast {row['fast_s']:.3f} s, "
@@ -169,9 +170,17 @@ def main() -> None:
     }
     print("unrounded maps: " + ", ".join(f"{name} {seconds:.3f} s" for name, seconds in unrounded.items()))
     if options.json:
-        document = {"machine": platform.machine(), "rows": rows, "unrounded_s": unrounded}
+        document = {
+            "date": datetime.now(timezone.utc).date().isoformat(),
+            "device": describe_machine().cpu,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+            "rows": rows,
+            "unrounded_s": unrounded,
+        }
         files.write_json(options.json, document)
-        print(json.dumps({"written": str(options.json)}))
+        print(f"written: {options.json}")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from realnet_edge.bench.measure import Timing, measure
     from realnet_edge.bench.output import document, write_bench
     from realnet_edge.bench.predictions import Predictions, predict
+    from realnet_edge.bench.record import record_accuracy
     from realnet_edge.bench.settings import BenchSettings
 
 _HOMES = {
@@ -29,6 +30,7 @@ _HOMES = {
     "measure_accuracy": "drift",
     "measure_drift": "drift",
     "predict": "predictions",
+    "record_accuracy": "record",
     "run_bench": "harness",
     "verdict": "drift",
     "write_bench": "output",
@@ -46,6 +48,7 @@ __all__ = [
     "measure_accuracy",
     "measure_drift",
     "predict",
+    "record_accuracy",
     "run_bench",
     "verdict",
     "write_bench",

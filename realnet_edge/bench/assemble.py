@@ -50,11 +50,11 @@ class Reference:
 
     Attributes:
         predictions: its answers on the same images; None where they are not at hand.
-        recorded: else its accuracy as the bundles' builder recorded it, or None.
+        accuracy: on the same images, from these answers or as the bundles record it; None if unknown.
     """
 
     predictions: Predictions | None
-    recorded: Accuracy | None
+    accuracy: Accuracy | None
 
 
 def assemble(measured: Sequence[Measured], scene: Scene, reference: Reference) -> list[Evaluation]:
@@ -65,9 +65,7 @@ def assemble(measured: Sequence[Measured], scene: Scene, reference: Reference) -
     """
     masks = scene.test.masks(measured[0].facts.input_size)
     labels = scene.test.labels
-    expected = reference.recorded
-    if reference.predictions is not None:
-        expected = measure_accuracy(labels, masks, reference.predictions)
+    expected = reference.accuracy
     evaluations = []
     for item in measured:
         is_reference = item.subject.backend == PYTORCH

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from realnet_edge.bench.assemble import Reference, Scene, assemble
+from realnet_edge.bench.drift import Accuracy, measure_accuracy
 from realnet_edge.bench.job import EngineFacts
 from realnet_edge.bench.predictions import Predictions
 from realnet_edge.bench.reference import ReferenceStore, recorded_accuracy
@@ -31,11 +32,15 @@ class BenchResult:
         evaluations: the answers and the row of each engine: FP32 PyTorch first where it ran, then the
             bundles, a row each batch size. Maps are in float16; every figure comes from float32.
         notes: what the reader must know beside the figures, a sentence each.
+        reference: FP32 PyTorch's accuracy on these images; None where its answers were not at hand.
+        images_sha256: over the names and contents of the test images.
     """
 
     category: str
     evaluations: tuple[Evaluation, ...]
     notes: tuple[str, ...]
+    reference: Accuracy | None
+    images_sha256: str
 
     @property
     def rows(self) -> tuple[ResultRow, ...]:
@@ -57,8 +62,9 @@ def run_bench(
     """Measure accuracy, drift and speed of a category's engines.
 
     FP32 PyTorch runs beside the bundles where its checkpoint and torch are there. Where they are not,
-    its answers of an earlier run on the same images are used, else the accuracy that the bundle's
-    builder recorded; a note says which. Nothing is written but PyTorch's answers, for the next time.
+    its answers of an earlier run on the same images are used, else the accuracy that a bundle's
+    manifest records (see `record_accuracy`); a note says which. Nothing is written but PyTorch's
+    answers, for the next time.
 
     Args:
         workspace: where the checkpoint and the bundles lie.
@@ -91,16 +97,26 @@ def run_bench(
 
     checkpoint = measured[0].facts.checkpoint_sha256
     fresh = next((item.predictions for item in measured if item.subject.backend == PYTORCH), None)
-    if fresh is not None:
+    kept = store.load(checkpoint, digest)
+    if kept is None and fresh is not None:
         store.store(checkpoint, digest, fresh)
-    kept = fresh if fresh is not None else store.load(checkpoint, digest)
+        kept = fresh
     recorded = next((r for r in (recorded_accuracy(item.subject.manifest) for item in measured) if r), None)
     scene = Scene(category, test, settings.budget, threads, describe_machine())
-    evaluations = assemble(measured, scene, Reference(kept, recorded))
+    reference = recorded
+    if kept is not None:
+        reference = measure_accuracy(test.labels, test.masks(measured[0].facts.input_size), kept)
+    evaluations = assemble(measured, scene, Reference(kept, reference))
     notes = [_left_out(measured, settings)]
     if fresh is None:
         notes.append(_without_reference(workspace, category, kept is not None, recorded is not None))
-    return BenchResult(category, tuple(evaluations), tuple(note for note in notes if note))
+    return BenchResult(
+        category=category,
+        evaluations=tuple(evaluations),
+        notes=tuple(note for note in notes if note),
+        reference=reference if kept is not None else None,
+        images_sha256=digest,
+    )
 
 
 def _left_out(measured: Sequence[Measured], settings: BenchSettings) -> str:
@@ -122,7 +138,7 @@ def _without_reference(workspace: Workspace, category: str, stored: bool, record
         return f"{why} Drift is against its stored answers on the same images."
     if recorded:
         return (
-            f"{why} Drift in points and the verdict are against its accuracy as recorded when the bundle was "
-            "built; maps and decisions could not be compared."
+            f"{why} Drift in points and the verdict are against its accuracy as recorded in the bundle; "
+            "maps and decisions could not be compared."
         )
     return f"{why} There is nothing to compare with, so drift and verdict are left out."

@@ -55,7 +55,7 @@ class ReferenceStore:
 
 
 def recorded_accuracy(manifest: Manifest | None) -> Accuracy | None:
-    """FP32 PyTorch's accuracy as the bundle's builder recorded it, or None.
+    """FP32 PyTorch's accuracy as `record_accuracy` wrote it into the bundle, or None.
 
     It stands under `accuracy.reference` in the manifest, in percent, by the names of `Accuracy`.
     """

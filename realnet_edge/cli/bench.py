@@ -48,6 +48,7 @@ from realnet_edge.cli.options import category_option, json_option, workspace_opt
     "--html", "html_file", type=click.Path(dir_okay=False, path_type=Path), help="Report also here."
 )
 @click.option("--save-images", type=click.IntRange(min=0), default=0, help="Overlays to save, each engine.")
+@click.option("--record", is_flag=True, help="Write the measured accuracy into the bundles' manifests.")
 @json_option
 def command(
     category: str,
@@ -64,15 +65,17 @@ def command(
     csv_file: Path | None,
     html_file: Path | None,
     save_images: int,
+    record: bool,
     as_json: bool,
 ) -> None:
     """Measure every bundle: accuracy, drift and speed in one row.
 
     FP32 PyTorch runs beside the bundles where it can, each engine in a process of its own and in turns.
     Results go to bench/latest in the category's folder: rows.json, rows.csv and report.html. The exit
-    status is 3 when an engine does not keep the budget.
+    status is 3 when an engine does not keep the budget. --record gives a bundle's manifest its accuracy, so
+    that machines without torch have something to compare with.
     """
-    from realnet_edge.bench import BenchSettings, document, run_bench, write_bench
+    from realnet_edge.bench import BenchSettings, document, record_accuracy, run_bench, write_bench
     from realnet_edge.cli.output import console, print_json, say
     from realnet_edge.errors import GateError
     from realnet_edge.report.html import write_report
@@ -101,6 +104,8 @@ def command(
     if html_file is not None:
         write_report(html_file, result.rows, result.evaluations)
 
+    if record:
+        record_accuracy(place, result)
     console.print(ResultTable(result.rows))
     for note in result.notes:
         say(note)

@@ -15,7 +15,7 @@ from PIL import Image
 from realnet_edge.bundle import Bundle, InputSpec, Manifest, Threshold, write_bundle
 from realnet_edge.workspace import Workspace
 
-SIZE = 48
+SIZE = 64
 CHECKPOINT = "c" * 64
 PLANES = 3
 

@@ -125,7 +125,7 @@ def test_the_accuracy_recorded_in_the_bundle_stands_in_for_pytorch(
     assert row.drift_image_auroc_points == pytest.approx(row.image_auroc - 99.0)
     assert row.drift_map_max_abs is None
     assert row.verdict == ("pass" if row.image_auroc >= 0.99 * 99.0 else "fail")
-    assert "as recorded when the bundle was built" in result.notes[0]
+    assert "as recorded in the bundle" in result.notes[0]
 
 
 def test_bundles_of_different_checkpoints_are_not_compared(

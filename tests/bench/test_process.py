@@ -27,7 +27,7 @@ def test_a_worker_tells_what_it_opened_and_ends_with_its_block(
         facts = worker.facts
         pid = worker.pid
     assert facts.batch_range == (1, 4)
-    assert facts.input_size == (48, 48)
+    assert facts.input_size == (64, 64)
     assert facts.tells_rrs
     assert facts.checkpoint_sha256 == "c" * 64
     with pytest.raises(ProcessLookupError):

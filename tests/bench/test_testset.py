@@ -47,7 +47,7 @@ def test_the_digest_follows_content_and_choice(data_root: Path) -> None:
     before = load_test_set(data_root, "part").digest()
     assert load_test_set(data_root, "part").digest() == before
     assert load_test_set(data_root, "part", 4).digest() != before
-    Image.new("RGB", (48, 48)).save(data_root / "part/test/good/003.png")
+    Image.new("RGB", (64, 64)).save(data_root / "part/test/good/003.png")
     assert load_test_set(data_root, "part").digest() != before
 
 
