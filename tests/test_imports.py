@@ -20,6 +20,7 @@ BENCH_LATE = frozenset({"model", "export"})
 # What each part may import besides itself and BASE.
 ALLOWED: dict[str, frozenset[str]] = {
     **dict.fromkeys(BASE, frozenset()),
+    "presets": frozenset(),
     "kernels": frozenset(),
     "data": frozenset(),
     "synthesis": frozenset(),
