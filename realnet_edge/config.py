@@ -84,8 +84,12 @@ class ModelConfig:
             self.taps,
             f"ascending positions in 0..{len(available) - 1}",
         )
-        _require(len(self.planes) == len(self.taps), "planes", self.planes, f"{len(self.taps)} numbers, one a tap")
-        _require(len(self.widths) == len(self.taps), "widths", self.widths, f"{len(self.taps)} numbers, one a tap")
+        _require(
+            len(self.planes) == len(self.taps), "planes", self.planes, f"{len(self.taps)} numbers, one a tap"
+        )
+        _require(
+            len(self.widths) == len(self.taps), "widths", self.widths, f"{len(self.taps)} numbers, one a tap"
+        )
         for tap, planes in zip(self.taps, self.planes, strict=True):
             _require(1 <= planes <= available[tap], "planes", planes, f"1..{available[tap]} for tap {tap}")
         for width in self.widths:
@@ -125,7 +129,9 @@ class ModelConfig:
         _require(backbone in BACKBONES, "backbone", backbone, f"one of {sorted(BACKBONES)}")
         known = BACKBONES[backbone]
         taps = tuple(changes.pop("taps", known.default_taps))
-        _require(all(0 <= tap < len(known.channels) for tap in taps), "taps", taps, f"0..{len(known.channels) - 1}")
+        _require(
+            all(0 <= tap < len(known.channels) for tap in taps), "taps", taps, f"0..{len(known.channels) - 1}"
+        )
         channels = [known.channels[tap] for tap in taps]
         default = _DEFAULT_PLANES.get(backbone) if taps == known.default_taps else None
         planes = tuple(changes.pop("planes", default or (max(c // 2, min(c, 64)) for c in channels)))
@@ -154,8 +160,8 @@ class SynthesisConfig:
         source: sources and weights, as `realnet_edge.synthesis.make_source` reads them.
         foreground: a foreground rule, or "auto" to have one chosen from the training images.
         anomalous_share: share of samples that carry an anomaly (the paper: 0.5).
-        rotate: largest rotation, in degrees, applied to a normal image before anything else, for
-            parts that lie in any orientation. The uncovered corners repeat the border.
+        rotate: largest rotation, in degrees, applied to every second normal image before anything
+            else, for parts that lie in any orientation. The uncovered corners repeat the border.
         flip: mirror normal images at random.
     """
 
@@ -192,7 +198,6 @@ class TrainConfig:
         warmup: steps over which the rate rises linearly from zero.
         validate_every: steps between validations and saved states.
         afs_batches: synthetic batches over which AFS averages its loss (official: 64).
-        precision: "fp32", or "bf16" for automatic mixed precision.
         seed: of weights, splits, synthesis and order.
         workers: processes that synthesise; 0 does it in the training process.
         threads: threads of PyTorch (0: all cores).
@@ -207,7 +212,6 @@ class TrainConfig:
     warmup: int = 0
     validate_every: int = 200
     afs_batches: int = 64
-    precision: str = "fp32"
     seed: int = 0
     workers: int = 1
     threads: int = 0
@@ -220,7 +224,6 @@ class TrainConfig:
         _require(self.batch >= 2, "batch", self.batch, "at least 2: BatchNorm needs more than one sample")
         _require(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "a number in (0, 1)")
         _require(self.schedule in ("constant", "cosine"), "schedule", self.schedule, "constant or cosine")
-        _require(self.precision in ("fp32", "bf16"), "precision", self.precision, "fp32 or bf16")
 
     def to_dict(self) -> dict[str, Any]:
         return to_dict(self)
@@ -236,7 +239,8 @@ _T = TypeVar("_T", ModelConfig, SynthesisConfig, TrainConfig)
 def to_dict(config: ModelConfig | SynthesisConfig | TrainConfig) -> dict[str, Any]:
     """A configuration as plain JSON values (tuples become lists)."""
     return {
-        key: list(value) if isinstance(value, tuple) else value for key, value in dataclasses.asdict(config).items()
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in dataclasses.asdict(config).items()
     }
 
 

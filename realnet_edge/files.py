@@ -44,6 +44,9 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     old = path.with_name(f".{path.name}.old-{os.getpid()}")
     try:
         yield temporary
+        for written in sorted(temporary.rglob("*")):
+            if written.is_file():
+                _flush(written)
         if path.exists():
             path.rename(old)
         try:

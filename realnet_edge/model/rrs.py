@@ -31,7 +31,9 @@ class Discriminator(nn.Module):
     def __init__(self, planes: int) -> None:
         super().__init__()
         self.residual = nn.Sequential(ResidualLayer(planes), ResidualLayer(planes), nn.ReLU())
-        self.reduce = nn.Sequential(nn.Conv2d(planes, HIDDEN, 3, padding=1), nn.BatchNorm2d(HIDDEN), nn.ReLU())
+        self.reduce = nn.Sequential(
+            nn.Conv2d(planes, HIDDEN, 3, padding=1), nn.BatchNorm2d(HIDDEN), nn.ReLU()
+        )
         self.narrow = nn.Sequential(
             nn.Conv2d(HIDDEN, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 8, 3, padding=1), nn.ReLU()
         )

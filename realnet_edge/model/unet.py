@@ -49,7 +49,9 @@ class ResidualBlock(nn.Module):
         self.conv = nn.Conv2d(channels, out_channels, 3, padding=1)
         self.resample_main = self._resampler(channels, resample)
         self.resample_skip = self._resampler(channels, resample)
-        self.skip: nn.Module = nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, 1)
+        self.skip: nn.Module = (
+            nn.Identity() if channels == out_channels else nn.Conv2d(channels, out_channels, 1)
+        )
 
     @staticmethod
     def _resampler(channels: int, resample: str | None) -> nn.Module:

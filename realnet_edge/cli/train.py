@@ -1,0 +1,184 @@
+"""`realnet-edge train`: from images of good parts to a checkpoint."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from realnet_edge.cli.options import category_option, data_option, json_option, workspace_option
+from realnet_edge.config import BACKBONES, SCORE_RULES, ModelConfig
+from realnet_edge.errors import ConfigError
+from realnet_edge.presets import PRESETS, preset
+
+if TYPE_CHECKING:
+    from realnet_edge.training.state import Progress
+
+_MODEL = ("backbone", "taps", "planes", "widths", "rrs_max", "rrs_mean", "image_size", "score_rule")
+_SYNTHESIS = ("source", "foreground", "rotate", "flip")
+
+
+def _numbers(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> tuple[int, ...] | None:
+    """Read "24,48,96" as a tuple of whole numbers."""
+    if value is None:
+        return None
+    try:
+        return tuple(int(part) for part in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a list of whole numbers such as 24,48,96.") from error
+
+
+@click.command("train")
+@data_option
+@category_option
+@workspace_option
+@click.option(
+    "--preset",
+    "preset_name",
+    type=click.Choice(list(PRESETS)),
+    default="edge",
+    show_default=True,
+    help="Settings to start from; the options below change single ones.",
+)
+@click.option("--backbone", type=click.Choice(list(BACKBONES)), help="Feature extractor, by its timm name.")
+@click.option(
+    "--weights", type=click.Path(dir_okay=False, path_type=Path), help="File with its ImageNet weights."
+)
+@click.option(
+    "--taps", callback=_numbers, metavar="N,N", help="Tapped feature maps, finest first; 0 is stride 2."
+)
+@click.option("--planes", callback=_numbers, metavar="N,N", help="Channels that AFS keeps of each tap.")
+@click.option("--widths", callback=_numbers, metavar="N,N", help="Base width of each tap's U-Net.")
+@click.option("--rrs-max", type=int, help="Residual planes kept by their maximum.")
+@click.option("--rrs-mean", type=int, help="Residual planes kept by their mean.")
+@click.option("--image-size", type=int, help="Side of the square input in pixels.")
+@click.option("--score-rule", type=click.Choice(SCORE_RULES), help="How a map becomes an image score.")
+@click.option(
+    "--source", metavar="SPEC", help="Anomaly sources and weights: patches:0.5,textures=FOLDER:0.5."
+)
+@click.option(
+    "--foreground", metavar="RULE", help='Foreground rule such as otsu:dark:6:6, "whole" or "auto".'
+)
+@click.option("--rotate", type=float, metavar="DEGREES", help="Rotate every second image by up to this much.")
+@click.option("--flip/--no-flip", default=None, help="Mirror images at random.")
+@click.option("--steps", type=int, help="Most optimiser steps.")
+@click.option("--minutes", type=float, help="Most minutes of training; 0 for no limit.")
+@click.option("--patience", type=int, help="Validations without improvement before it stops; 0 for never.")
+@click.option("--batch", type=int, help="Images a step.")
+@click.option("--learning-rate", type=float, help="Adam's peak rate.")
+@click.option("--schedule", type=click.Choice(["constant", "cosine"]), help="Course of the rate.")
+@click.option("--warmup", type=int, help="Steps over which the rate rises.")
+@click.option("--validate-every", type=int, help="Steps between validations and saved states.")
+@click.option("--afs-batches", type=int, help="Batches over which AFS judges channels.")
+@click.option("--seed", type=int, help="Seed of splits, weights, anomalies and order.")
+@click.option("--workers", type=int, help="Processes that synthesise anomalies.")
+@click.option("--threads", type=int, help="Threads of PyTorch; 0 for all cores.")
+@click.option("--resume", is_flag=True, help="Go on with an unfinished training of the same settings.")
+@click.option("--overwrite", is_flag=True, help="Replace a finished or unfinished training.")
+@json_option
+def command(
+    data: Path,
+    category: str,
+    workspace: Path,
+    preset_name: str,
+    weights: Path | None,
+    resume: bool,
+    overwrite: bool,
+    as_json: bool,
+    **changes: Any,
+) -> None:
+    """Train RealNet on a category's good images.
+
+    Nothing of the test images is looked at: the checkpoint is chosen on good images that were set
+    aside and on synthetic anomalies. A state is saved at every validation; after an interruption
+    the same command with --resume goes on from there.
+    """
+    from realnet_edge.cli.output import print_json, say
+    from realnet_edge.cli.training_packages import need_training_packages
+    from realnet_edge.data import load_category
+    from realnet_edge.workspace import Workspace
+
+    if resume and overwrite:
+        raise ConfigError("--resume and --overwrite contradict each other: give one of them.")
+    base = preset(preset_name)
+    given = {key: value for key, value in changes.items() if value is not None}
+    model = _model_config(base.model, {k: given.pop(k) for k in _MODEL if k in given})
+    synthesis = dataclasses.replace(base.synthesis, **{k: given.pop(k) for k in _SYNTHESIS if k in given})
+    config = dataclasses.replace(base.train, **given)
+    need_training_packages("train")
+    from realnet_edge.training import train
+
+    paths = Workspace(workspace).category(category)
+    found = load_category(data, category)
+    with _Bar(config.steps, config.minutes) as bar:
+        checkpoint = train(
+            found,
+            paths,
+            model,
+            synthesis,
+            config,
+            weights=weights,
+            resume=resume,
+            overwrite=overwrite,
+            say=say,
+            report=bar.update,
+        )
+    facts = {k: v for k, v in checkpoint.training.items() if k not in ("history", "model")}
+    say(
+        f"stopped by {facts['stopped']} after {facts['steps']} steps and {facts['minutes']:.1f} minutes; "
+        f"the best validation was {facts['best_score']:.2f} at step {facts['best_step']}"
+    )
+    say(f"checkpoint: {paths.checkpoint}\ncurves:     {paths.root / 'training-curves.png'}")
+    say(f"next:       realnet-edge build --category {category} --precision fp16 --workspace {workspace}")
+    if as_json:
+        print_json({"checkpoint": str(paths.checkpoint), "training": facts})
+
+
+def _model_config(base: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
+    """Apply options to the preset's model; another backbone or other taps bring their own sizes."""
+    backbone = changes.get("backbone", base.backbone)
+    if backbone == base.backbone and "taps" not in changes:
+        return dataclasses.replace(base, **changes)
+    changes = {"image_size": base.image_size, "score_rule": base.score_rule, **changes, "backbone": backbone}
+    return ModelConfig.for_backbone(**changes)
+
+
+class _Bar:
+    """Progress with an estimate on a terminal; nothing elsewhere, where the milestones are enough."""
+
+    def __init__(self, steps: int, minutes: float) -> None:
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        from realnet_edge.cli.output import console
+
+        self._steps = steps
+        self._minutes = minutes
+        self._bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left:"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal or console.quiet,
+        )
+        self._task = self._bar.add_task("training", total=1.0)
+
+    def __enter__(self) -> _Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def update(self, progress: Progress, reconstruction: float, segmentation: float) -> None:
+        done = progress.step / self._steps
+        if self._minutes > 0:
+            done = max(done, progress.minutes / self._minutes)
+        text = f"step {progress.step}  losses {reconstruction:.3f} {segmentation:.4f}"
+        self._bar.update(self._task, completed=min(1.0, done), description=text)

@@ -1,0 +1,94 @@
+"""Named settings for `realnet-edge train`: a plain dictionary, every value open to an option."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
+from realnet_edge.errors import ConfigError
+
+_MIXED = "patches:0.5,cutpaste:0.25,scratches:0.25"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Settings that belong together.
+
+    Attributes:
+        summary: what it is for, in one line.
+        model, synthesis, train: the settings.
+    """
+
+    summary: str
+    model: ModelConfig
+    synthesis: SynthesisConfig
+    train: TrainConfig
+
+
+PRESETS: dict[str, Preset] = {
+    "paper": Preset(
+        "the published network (WideResNet50-2, 591 M parameters); needs a GPU to train",
+        ModelConfig(),
+        SynthesisConfig(source=_MIXED),
+        TrainConfig(steps=20000, batch=16, learning_rate=1e-4, schedule="constant", validate_every=100),
+    ),
+    "edge": Preset(
+        "EfficientNet-Lite2 and narrow U-Nets; an hour on 2 cores",
+        ModelConfig(
+            backbone="tf_efficientnet_lite2",
+            taps=(1, 2, 3),
+            planes=(24, 48, 96),
+            widths=(16, 32, 64),
+            rrs_max=48,
+            rrs_mean=48,
+            standardise=True,
+        ),
+        SynthesisConfig(source=_MIXED),
+        TrainConfig(
+            steps=4000,
+            minutes=60,
+            patience=12,
+            batch=8,
+            learning_rate=1e-3,
+            schedule="cosine",
+            warmup=50,
+            validate_every=150,
+            afs_batches=8,
+        ),
+    ),
+    "demo": Preset(
+        "EfficientNet-Lite0, a few minutes on 2 cores; to see the whole line work",
+        ModelConfig(
+            backbone="tf_efficientnet_lite0",
+            taps=(1, 2, 3),
+            planes=(24, 40, 80),
+            widths=(16, 24, 32),
+            rrs_max=48,
+            rrs_mean=48,
+            standardise=True,
+        ),
+        SynthesisConfig(source=_MIXED, flip=True),
+        TrainConfig(
+            steps=400,
+            minutes=4,
+            patience=0,
+            batch=8,
+            learning_rate=1e-3,
+            schedule="cosine",
+            warmup=20,
+            validate_every=100,
+            afs_batches=2,
+        ),
+    ),
+}
+
+
+def preset(name: str) -> Preset:
+    """A preset by its name.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset is {name!r}; valid: {', '.join(PRESETS)}.")
+    return PRESETS[name]

@@ -1,0 +1,111 @@
+"""What happens once before the first step: images, splits, foreground, backbone statistics, AFS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
+from realnet_edge.data import CategoryData, Splits, check_images, make_splits
+from realnet_edge.data.splits import MIN_GOOD_IMAGES
+from realnet_edge.imaging import load_batch
+from realnet_edge.model import RealNet, normalise
+from realnet_edge.model.afs import channel_statistics, select_channels
+from realnet_edge.model.backbone import load_pretrained
+from realnet_edge.synthesis import ForegroundRule, choose_foreground
+from realnet_edge.training.samples import AnomalyDataset, batches
+
+# Enough to see how stable a rule is over a category.
+_FOREGROUND_IMAGES = 24
+# Keeps the numbers of AFS samples apart from those of training, which count from 0.
+_AFS_FIRST = 1 << 40
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything a training starts from.
+
+    Attributes:
+        model: with pretrained backbone, standardisation and AFS in place.
+        splits: the good images by use.
+        rule: foreground rule, and `reason` why it was taken.
+        training, validation: the two sources of samples.
+        weights: where the backbone's weights came from.
+    """
+
+    model: RealNet
+    splits: Splits
+    rule: ForegroundRule
+    reason: str
+    training: AnomalyDataset
+    validation: AnomalyDataset
+    weights: str
+
+
+def prepare(
+    category: CategoryData,
+    model_config: ModelConfig,
+    synthesis: SynthesisConfig,
+    train: TrainConfig,
+    weights: Path | None,
+) -> Prepared:
+    """Check the images, split them, choose the foreground, and set up the model.
+
+    Raises:
+        DataError: images that cannot be decoded, or too few of them.
+        CheckpointError: no pretrained weights for the backbone.
+    """
+    check_images(category.train, MIN_GOOD_IMAGES, f"train {category.name}")
+    splits = make_splits(category, train.seed)
+    paths = splits.paths(category.root, "train")
+    size = model_config.image_size
+    if synthesis.foreground == "auto":
+        rule, reason = choose_foreground(list(load_batch(paths[:_FOREGROUND_IMAGES], (size, size))))
+    else:
+        rule, reason = ForegroundRule.parse(synthesis.foreground), "given"
+    training = AnomalyDataset(paths, size, synthesis, rule, train.seed)
+    # Validation judges images as they are: no rotation or flips.
+    plain = SynthesisConfig(source=synthesis.source, foreground=synthesis.foreground)
+    calibration = splits.paths(category.root, "calibration")
+    validation = AnomalyDataset(calibration, size, plain, rule, train.seed + 1, share=0.5)
+    torch.manual_seed(train.seed)
+    model = RealNet(model_config)
+    origin = load_pretrained(model.backbone, model_config, weights)
+    return Prepared(model, splits, rule, reason, training, validation, origin)
+
+
+def fit_features(prepared: Prepared, train: TrainConfig) -> None:
+    """Standardise the taps on normal images and choose their channels (AFS), in place."""
+    model = prepared.model
+    if model.config.standardise:
+        _standardise(model, prepared.training, train.batch)
+    pairs = _afs_batches(prepared.training, train)
+    for selection, index in zip(
+        model.afs, select_channels(model.backbone, pairs, model.config.planes), strict=True
+    ):
+        selection.index.copy_(index)
+
+
+def _standardise(model: RealNet, dataset: AnomalyDataset, batch: int) -> None:
+    parts = np.array_split(dataset.images, max(1, len(dataset.images) // batch))
+    statistics = channel_statistics(model.backbone, (normalise(torch.from_numpy(part)) for part in parts))
+    for selection, (mean, deviation) in zip(model.afs, statistics, strict=True):
+        selection.mean.copy_(mean)
+        selection.scale.copy_(1.0 / deviation)
+
+
+def _afs_batches(dataset: AnomalyDataset, train: TrainConfig) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Synthetic anomalies only, as the official implementation feeds AFS."""
+    share = dataset.share
+    dataset.share = 1.0
+    stop = _AFS_FIRST + train.afs_batches * train.batch
+    try:
+        for part in batches(dataset, _AFS_FIRST, stop, train.batch, train.workers):
+            yield normalise(part.anomalous), normalise(part.normal), part.mask[:, None]
+    finally:
+        dataset.share = share

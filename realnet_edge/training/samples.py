@@ -1,0 +1,133 @@
+"""Training samples: a normal image, the same image with or without a synthetic anomaly, the mask.
+
+A sample depends on the seed and its running number alone, never on workers or on what came before:
+that is what makes a resumed training equal to an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from realnet_edge.config import SynthesisConfig
+from realnet_edge.imaging import load_batch
+from realnet_edge.synthesis import AnomalySource, ForegroundRule, foreground_mask, make_source, synthesise
+
+Item = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.bool_], bool]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training batch.
+
+    Attributes:
+        normal: (N, S, S, 3) uint8, without anomalies.
+        anomalous: (A, S, S, 3) uint8, the images of the samples that carry an anomaly.
+        carries: (N,) bool, which samples carry one; A of them do.
+        mask: (N, S, S) int64, 1 where anomalous.
+    """
+
+    normal: Tensor
+    anomalous: Tensor
+    carries: Tensor
+    mask: Tensor
+
+
+class AnomalyDataset(Dataset[Item]):
+    """Samples by running number.
+
+    Args:
+        paths: normal images to draw from; decoded once and kept in memory.
+        size: side of the square images in pixels.
+        config: sources, share of anomalies, rotation and flips.
+        rule: the category's foreground.
+        seed: with the number, all that a sample depends on.
+        share: share of samples with an anomaly, where it differs from the configuration's.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        size: int,
+        config: SynthesisConfig,
+        rule: ForegroundRule,
+        seed: int,
+        share: float | None = None,
+    ) -> None:
+        self.images = load_batch(paths, (size, size))
+        self.config = config
+        self.rule = rule
+        self.seed = seed
+        self.share = config.anomalous_share if share is None else share
+        self.source: AnomalySource = make_source(config.source, list(self.images), size, rule)
+
+    def __getitem__(self, number: int) -> Item:
+        rng = np.random.default_rng([self.seed, number])
+        image = self._augment(self.images[self._position(number)], rng)
+        if not self._carries(number):
+            return image, image, np.zeros(image.shape[:2], np.bool_), False
+        made = synthesise(image, foreground_mask(image, self.rule), self.source, rng)
+        return image, made.image, made.mask, True
+
+    def _position(self, number: int) -> int:
+        """Which image sample `number` uses: every epoch is a permutation of all of them."""
+        epoch, place = divmod(number, len(self.images))
+        order = np.random.default_rng([self.seed, 0xE90C4, epoch]).permutation(len(self.images))
+        return int(order[place])
+
+    def _carries(self, number: int) -> bool:
+        """Spreads anomalous samples evenly, so that every batch has its share of them."""
+        return int((number + 1) * self.share) > int(number * self.share)
+
+    def _augment(self, image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+        if self.config.flip:
+            image = image[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
+        # Interpolation blurs a little: every second image stays as sharp as the ones to be judged.
+        if self.config.rotate > 0 and rng.random() < 0.5:
+            height, width = image.shape[:2]
+            angle = rng.uniform(-self.config.rotate, self.config.rotate)
+            matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
+            image = cv2.warpAffine(
+                image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            ).astype(np.uint8)
+        return np.ascontiguousarray(image)
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """Stack samples; only those with an anomaly contribute a second image."""
+    normal, changed, masks, carries = zip(*items, strict=True)
+    size = normal[0].shape
+    anomalous = [image for image, has in zip(changed, carries, strict=True) if has]
+    return Batch(
+        normal=torch.from_numpy(np.stack(normal)),
+        anomalous=torch.from_numpy(np.stack(anomalous) if anomalous else np.empty((0, *size), np.uint8)),
+        carries=torch.tensor(carries),
+        mask=torch.from_numpy(np.stack(masks).astype(np.int64)),
+    )
+
+
+def batches(dataset: AnomalyDataset, start: int, stop: int, batch: int, workers: int) -> Iterator[Batch]:
+    """Batches of the samples numbered `start` to `stop` - 1, synthesised by worker processes.
+
+    The order and the content do not depend on `workers`.
+    """
+    # Before the workers fork: a child that inherits OpenCV's pool without its threads waits for ever.
+    cv2.setNumThreads(1)
+    loader: DataLoader[Item] = DataLoader(
+        dataset,
+        batch_size=batch,
+        sampler=range(start, stop),
+        num_workers=workers,
+        collate_fn=collate,
+        prefetch_factor=4 if workers else None,
+        multiprocessing_context="fork" if workers else None,
+    )
+    yield from loader

@@ -1,0 +1,112 @@
+"""The state of a training as files: enough to go on after a kill as if nothing had happened."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from realnet_edge.errors import CheckpointError
+from realnet_edge.files import atomic_folder, read_json, write_json
+from realnet_edge.model import RealNet
+from realnet_edge.model.checkpoint import load_state
+
+_TENSORS = "state.safetensors"
+_DOCUMENT = "state.json"
+_OPTIMISER = "optimiser."
+_BEST = "best."
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    Attributes:
+        step: optimiser steps done.
+        minutes: minutes spent in steps and validations so far, over all runs.
+        best_score: best validation score so far (percent), at `best_step`.
+        stale: validations since then.
+        history: one entry a validation: step, minutes, learning rate, mean losses, figures.
+    """
+
+    step: int = 0
+    minutes: float = 0.0
+    best_score: float = -1.0
+    best_step: int = 0
+    stale: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def save_training_state(
+    folder: Path,
+    model: RealNet,
+    optimiser: torch.optim.Adam,
+    best: dict[str, Tensor],
+    progress: Progress,
+    settings: dict[str, Any],
+) -> None:
+    """Write everything the next run needs; the state before stays until all is written.
+
+    Args:
+        best: state_dict of the best model so far.
+        settings: what must be the same for a resumed run to be the same training.
+    """
+    tensors = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    for index, moments in optimiser.state_dict()["state"].items():
+        tensors.update({f"{_OPTIMISER}{index}.{k}": torch.as_tensor(v).clone() for k, v in moments.items()})
+    # The frozen backbone and AFS are in the model's own entries already.
+    tensors.update({f"{_BEST}{k}": v.clone() for k, v in best.items() if not k.startswith("backbone.")})
+    with atomic_folder(folder) as temporary:
+        save_file(tensors, temporary / _TENSORS)
+        write_json(temporary / _DOCUMENT, {"progress": asdict(progress), "settings": settings})
+
+
+def read_settings(folder: Path) -> tuple[Progress, dict[str, Any]] | None:
+    """Progress and settings of an unfinished training, or None where there is none."""
+    if not (folder / _DOCUMENT).is_file():
+        return None
+    try:
+        document = read_json(folder / _DOCUMENT)
+        return Progress(**document["progress"]), document["settings"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder / _DOCUMENT}: not a training state ({error}). Start again with --overwrite."
+        ) from error
+
+
+def load_training_state(
+    folder: Path, model: RealNet, optimiser: torch.optim.Adam
+) -> tuple[Progress, dict[str, Tensor]]:
+    """Fill model and optimiser from a saved state.
+
+    Returns:
+        The progress and the best model's state_dict.
+
+    Raises:
+        CheckpointError: there is no readable state in `folder`.
+    """
+    saved = read_settings(folder)
+    if saved is None:
+        raise CheckpointError(f"no unfinished training in {folder} to resume.")
+    tensors = load_file(folder / _TENSORS)
+    moments: dict[int, dict[str, Tensor]] = {}
+    best: dict[str, Tensor] = {}
+    current: dict[str, Tensor] = {}
+    for key, tensor in tensors.items():
+        if key.startswith(_OPTIMISER):
+            index, _, name = key.removeprefix(_OPTIMISER).partition(".")
+            moments.setdefault(int(index), {})[name] = tensor
+        elif key.startswith(_BEST):
+            best[key.removeprefix(_BEST)] = tensor
+        else:
+            current[key] = tensor
+    load_state(model, current)
+    document = optimiser.state_dict()
+    document["state"] = moments
+    optimiser.load_state_dict(document)
+    frozen = {k: v.clone() for k, v in model.state_dict().items() if k.startswith("backbone.")}
+    return saved[0], {**frozen, **best}

@@ -1,0 +1,40 @@
+"""The plain RRS functions against loops over samples and planes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from realnet_edge.kernels.rrs import rrs_gather, rrs_select, stack_residuals
+
+
+@pytest.mark.parametrize(("k_max", "k_mean"), [(3, 4), (0, 5), (7, 0), (7, 7)])
+def test_selection_is_sorted_by_each_score(k_max: int, k_mean: int) -> None:
+    planes = torch.randn(3, 7, 5, 4)
+    found = rrs_select(planes, k_max, k_mean).numpy()
+    values = planes.numpy()
+    for sample in range(3):
+        by_max = np.argsort(-values[sample].max((1, 2)))[:k_max]
+        by_mean = np.argsort(-values[sample].mean((1, 2)))[:k_mean]
+        np.testing.assert_array_equal(found[sample], np.concatenate([by_max, by_mean]))
+
+
+def test_gather_takes_each_samples_own_planes() -> None:
+    planes = torch.randn(2, 6, 3, 3)
+    indices = torch.tensor([[5, 0, 5], [1, 2, 3]])
+    found = rrs_gather(planes, indices)
+    for sample in range(2):
+        for place, channel in enumerate(indices[sample].tolist()):
+            assert torch.equal(found[sample, place], planes[sample, channel])
+
+
+def test_stacking_keeps_corners_in_place() -> None:
+    """align_corners=True: the corner values of a coarse plane are those of its upsampled form."""
+    fine, coarse = torch.randn(1, 2, 8, 8), torch.randn(1, 3, 2, 4)
+    stacked = stack_residuals([fine, coarse])
+    assert stacked.shape == (1, 5, 8, 8)
+    torch.testing.assert_close(stacked[:, :2], fine)
+    for row in (0, -1):
+        for column in (0, -1):
+            torch.testing.assert_close(stacked[:, 2:, row, column], coarse[:, :, row, column])

@@ -1,0 +1,99 @@
+"""AFS against its definition written out in float64 NumPy, and the statistics that standardise taps."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from realnet_edge.model.afs import FeatureSelection, channel_losses, channel_statistics, select_channels
+
+
+class TwoTaps(nn.Module):
+    """Features whose worth is known: the input's channels at two resolutions."""
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [images, nn.functional.avg_pool2d(images, 2)]
+
+
+def definition(anomalous: np.ndarray, normal: np.ndarray, mask: np.ndarray) -> list[float]:
+    """Paper eq. 4 with the official scaling, a channel at a time."""
+    found = []
+    step = mask.shape[-1] // anomalous.shape[-1]
+    for channel in range(anomalous.shape[1]):
+        difference = (anomalous[:, channel].astype(np.float64) - normal[:, channel]) ** 2
+        scaled = (difference - difference.min()) / (difference.max() - difference.min() + 1e-4)
+        found.append(float(((scaled - mask[:, 0, ::step, ::step]) ** 2).mean()))
+    return found
+
+
+def pairs(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    rng = np.random.default_rng(seed)
+    normal = rng.standard_normal((3, 6, 16, 16)).astype(np.float32)
+    mask = np.zeros((3, 1, 16, 16), np.float32)
+    mask[:, :, 4:10, 4:12] = 1
+    anomalous = normal.copy()
+    for channel in range(6):
+        # The higher the channel, the more of its change lies outside the mask.
+        anomalous[:, channel] += mask[:, 0] + 0.3 * channel * rng.standard_normal((3, 16, 16))
+    return torch.from_numpy(anomalous), torch.from_numpy(normal), torch.from_numpy(mask)
+
+
+def test_channel_losses_follow_the_definition() -> None:
+    anomalous, normal, mask = pairs()
+    for size in (16, 8):
+        a, n = (nn.functional.adaptive_avg_pool2d(x, size) for x in (anomalous, normal))
+        expected = definition(a.numpy(), n.numpy(), mask.numpy())
+        np.testing.assert_allclose(channel_losses(a, n, mask).numpy(), expected, rtol=1e-5, atol=1e-8)
+
+
+def test_selection_takes_the_channels_that_answer_inside_the_mask() -> None:
+    chosen = select_channels(TwoTaps(), [pairs(0), pairs(1)], [3, 2])
+    assert chosen[0].tolist() == [0, 1, 2]
+    assert len(chosen[1]) == 2
+    assert chosen[1].tolist() == sorted(chosen[1].tolist())
+
+
+def test_selection_averages_over_all_batches() -> None:
+    good, other = pairs(0), pairs(1)
+    flipped = (other[0].flip(1), other[1].flip(1), other[2])
+    total = sum(np.array(definition(a.numpy(), n.numpy(), m.numpy())) for a, n, m in (good, flipped))
+    (chosen, _) = select_channels(TwoTaps(), [good, flipped], [2, 1])
+    assert chosen.tolist() == sorted(np.argsort(total)[:2].tolist())
+
+
+def test_a_channel_that_is_not_a_number_is_taken_last() -> None:
+    anomalous, normal, mask = pairs()
+    anomalous[0, 0, 0, 0] = float("nan")
+    (chosen, _) = select_channels(TwoTaps(), [(anomalous, normal, mask)], [5, 1])
+    assert chosen.tolist() == [1, 2, 3, 4, 5]
+
+
+def test_no_batches_is_an_error() -> None:
+    with pytest.raises(ValueError, match="at least one batch"):
+        select_channels(TwoTaps(), [], [1, 1])
+
+
+def test_statistics_over_batches_equal_those_over_everything() -> None:
+    images = torch.randn(10, 3, 8, 8) * torch.tensor([1.0, 10.0, 0.0])[None, :, None, None] + 300
+    (mean, deviation), (coarse_mean, _) = channel_statistics(TwoTaps(), [images[:4], images[4:]])
+    expected = images.double().transpose(0, 1).reshape(3, -1)
+    np.testing.assert_allclose(mean, expected.mean(1), rtol=1e-6)
+    np.testing.assert_allclose(deviation[:2], expected.std(1, correction=0)[:2], rtol=1e-4)
+    np.testing.assert_allclose(coarse_mean, expected.mean(1), rtol=1e-6)
+    # A channel that never moves must not be divided by nothing.
+    assert 0 < deviation[2] < 1e-3
+
+
+def test_selection_keeps_and_standardises_its_channels() -> None:
+    features = torch.randn(2, 4, 3, 3)
+    selection = FeatureSelection(4, 2, standardise=True)
+    selection.index.copy_(torch.tensor([1, 3]))
+    selection.mean.copy_(torch.tensor([0.0, 5.0, 0.0, -2.0]))
+    selection.scale.copy_(torch.tensor([1.0, 2.0, 1.0, 0.5]))
+    found = selection(features)
+    torch.testing.assert_close(found[:, 0], (features[:, 1] - 5) * 2)
+    torch.testing.assert_close(found[:, 1], (features[:, 3] + 2) * 0.5)
+    plain = FeatureSelection(4, 4, standardise=False)
+    torch.testing.assert_close(plain(features), features)

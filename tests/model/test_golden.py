@@ -1,0 +1,122 @@
+"""Our RealNet against outputs of the official implementation (float32, CPU)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from fill import fill, fill_image, fill_indices, fill_mask
+
+from realnet_edge.config import ModelConfig
+from realnet_edge.model import RealNet, RealNetOutput, anomaly_map, image_score, losses
+from realnet_edge.model.official import translate_state
+
+TAP_CHANNELS = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
+Arrays = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def arrays(golden: Path) -> Arrays:
+    with np.load(golden / "resnet18-a.npz") as stored:
+        return dict(stored)
+
+
+@pytest.fixture(scope="module")
+def case(golden: Path) -> dict[str, object]:
+    document: dict[str, object] = json.loads((golden / "resnet18-a.json").read_text())
+    return document
+
+
+def build(case: dict[str, object]) -> RealNet:
+    """The official case's network with its weights filled in, through the key translation."""
+    facts = case["case"]
+    state = {}
+    for key, (shape, _) in case["state_dict"].items():
+        if key.startswith("afs."):
+            channels = TAP_CHANNELS[key.rsplit("_", 1)[-1]]
+            state[key] = torch.from_numpy(fill_indices(key, channels, shape[0], facts["seed"]))
+        else:
+            state[key] = torch.from_numpy(np.asarray(fill(key, tuple(shape), facts["seed"])))
+    planes = tuple(facts["planes"])
+    k_max, k_mean = facts["rrs_numbers"]
+    config = ModelConfig.for_backbone(
+        "resnet18",
+        planes=planes,
+        widths=tuple(p // 2 for p in planes),
+        rrs_max=k_max,
+        rrs_mean=k_mean,
+        image_size=facts["size"],
+    )
+    model = RealNet(config)
+    own = model.state_dict()
+    ours = translate_state(state)
+    # The official network has no standardisation: those buffers alone may be missing.
+    missing = set(own) - set(ours)
+    assert not set(ours) - set(own)
+    assert all(key.endswith((".mean", ".scale")) for key in missing)
+    model.load_state_dict({**own, **ours})
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def output(case: dict[str, object]) -> RealNetOutput:
+    facts = case["case"]
+    image = torch.from_numpy(
+        fill_image("image", (facts["batch"], 3, facts["size"], facts["size"]), facts["seed"])
+    )
+    with torch.no_grad():
+        return build(case)(image)
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 4])
+def test_features_reconstructions_and_residuals(output: RealNetOutput, arrays: Arrays, block: int) -> None:
+    selected, reconstructed = output.selected[block - 1], output.reconstructed[block - 1]
+    found = {
+        "selected": selected,
+        "reconstructed": reconstructed,
+        "residual": (selected - reconstructed) ** 2,
+    }
+    for name, tensor in found.items():
+        mean = arrays[f"eval.{name}.block{block}.channel_mean"]
+        row = arrays[f"eval.{name}.block{block}.row"]
+        values = tensor.numpy()
+        np.testing.assert_allclose(values.mean((2, 3)), mean, rtol=2e-4, atol=2e-4 * np.abs(mean).max())
+        middle = values[0, :8, values.shape[2] // 2]
+        np.testing.assert_allclose(middle, row, rtol=2e-4, atol=2e-4 * np.abs(row).max())
+
+
+def test_rrs_chooses_the_same_planes_in_the_same_order(output: RealNetOutput, arrays: Arrays) -> None:
+    expected = np.concatenate([arrays["eval.rrs_indices.max"], arrays["eval.rrs_indices.mean"]], axis=1)
+    np.testing.assert_array_equal(output.rrs_indices.numpy(), expected)
+
+
+def test_map_and_scores(output: RealNetOutput, arrays: Arrays) -> None:
+    maps = anomaly_map(output.logits)
+    np.testing.assert_allclose(output.logits.numpy()[:, :, ::4, ::4], arrays["eval.logit"], atol=1e-3)
+    np.testing.assert_allclose(maps.numpy(), arrays["eval.anomaly_score"][:, 0], atol=1e-4)
+    for rule, name in (("max", "image_score_max"), ("avgpool16", "image_score_avgpool16_max")):
+        np.testing.assert_allclose(image_score(maps, rule).numpy(), arrays[f"eval.{name}"], atol=1e-4)
+
+
+def test_five_training_steps(case: dict[str, object], arrays: Arrays) -> None:
+    facts = case["case"]
+    model = build(case).train()
+    optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-4)
+    size, batch = facts["size"], facts["batch"]
+    for step, expected in enumerate(arrays["train.losses_recon_seg"]):
+        image, normal = (
+            torch.from_numpy(fill_image(f"train.{name}.{step}", (batch, 3, size, size), facts["seed"]))
+            for name in ("image", "gt_image")
+        )
+        mask = torch.from_numpy(fill_mask(f"train.mask.{step}", (batch, 1, size, size), facts["seed"]))
+        reconstruction, segmentation = losses(model(image), model.select(normal), mask[:, 0].long())
+        np.testing.assert_allclose([reconstruction.item(), segmentation.item()], expected, rtol=1e-3)
+        optimiser.zero_grad()
+        (reconstruction + segmentation).backward()
+        optimiser.step()
+    for name in ("mean", "var"):
+        found = getattr(model.rrs.norm, f"running_{name}").numpy()
+        np.testing.assert_allclose(found, arrays[f"train.bn_running_{name}"], rtol=1e-3, atol=1e-4)

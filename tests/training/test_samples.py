@@ -1,0 +1,81 @@
+"""Training samples: what a number stands for, and what workers must not change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from realnet_edge.config import SynthesisConfig
+from realnet_edge.data import CategoryData
+from realnet_edge.synthesis import ForegroundRule
+from realnet_edge.training.samples import AnomalyDataset, Batch, batches, collate
+
+WHOLE = ForegroundRule.parse("whole")
+SYNTHESIS = SynthesisConfig(source="patches:0.5,cutpaste:0.25,scratches:0.25", rotate=90, flip=True)
+
+
+@pytest.fixture(scope="module")
+def dataset(category: CategoryData) -> AnomalyDataset:
+    return AnomalyDataset(category.train[:7], 64, SYNTHESIS, WHOLE, seed=5)
+
+
+def equal(a: Batch, b: Batch) -> bool:
+    return all(torch.equal(getattr(a, k), getattr(b, k)) for k in ("normal", "anomalous", "carries", "mask"))
+
+
+def test_a_sample_depends_on_seed_and_number_alone(category: CategoryData, dataset: AnomalyDataset) -> None:
+    again = AnomalyDataset(category.train[:7], 64, SYNTHESIS, WHOLE, seed=5)
+    again[3], again[0]
+    assert equal(collate([dataset[k] for k in (11, 4)]), collate([again[k] for k in (11, 4)]))
+    other = AnomalyDataset(category.train[:7], 64, SYNTHESIS, WHOLE, seed=6)
+    assert not equal(collate([dataset[k] for k in range(4)]), collate([other[k] for k in range(4)]))
+
+
+def test_every_epoch_shows_every_image_once(category: CategoryData) -> None:
+    plain = AnomalyDataset(category.train[:7], 64, SynthesisConfig(), WHOLE, seed=5)
+    orders = []
+    for epoch in range(3):
+        seen = [plain[number][0].tobytes() for number in range(7 * epoch, 7 * epoch + 7)]
+        assert len(set(seen)) == 7
+        orders.append(tuple(seen))
+    assert len(set(orders)) == 3
+
+
+@pytest.mark.parametrize("share", [0.5, 0.25, 1.0])
+def test_anomalies_are_spread_evenly_and_stay_in_their_mask(category: CategoryData, share: float) -> None:
+    source = AnomalyDataset(category.train[:4], 64, SYNTHESIS, WHOLE, seed=1, share=share)
+    carries = []
+    for number in range(8):
+        normal, changed, mask, has = source[number]
+        carries.append(has)
+        assert mask.any() == has
+        assert np.array_equal(normal, changed) != has
+        outside = ~mask & (np.abs(normal.astype(int) - changed).max(2) > 40)
+        # Sources mark what changed visibly; a thin rim below that threshold may lie outside.
+        assert outside.mean() < 0.01
+    assert sum(carries) == 8 * share
+    assert all(sum(carries[k : k + 4]) == 4 * share for k in (0, 4))
+
+
+def test_collate_keeps_only_images_that_changed(dataset: AnomalyDataset) -> None:
+    items = [dataset[number] for number in range(4)]
+    batch = collate(items)
+    assert batch.normal.shape == (4, 64, 64, 3)
+    assert batch.anomalous.shape[0] == int(batch.carries.sum()) == 2
+    changed = [item[1] for item in items if item[3]]
+    assert np.array_equal(batch.anomalous.numpy(), np.stack(changed))
+    assert batch.mask.dtype == torch.int64
+
+
+def test_workers_change_neither_order_nor_content(dataset: AnomalyDataset) -> None:
+    alone = list(batches(dataset, 3, 15, 4, workers=0))
+    helped = list(batches(dataset, 3, 15, 4, workers=2))
+    assert len(alone) == len(helped) == 3
+    assert all(equal(a, b) for a, b in zip(alone, helped, strict=True))
+
+
+def test_rotation_turns_every_second_image(category: CategoryData) -> None:
+    turned = AnomalyDataset(category.train[:1], 64, SynthesisConfig(rotate=180.0), WHOLE, seed=2)
+    same = [np.array_equal(turned[number][0], turned.images[0]) for number in range(40)]
+    assert 8 < sum(same) < 32

@@ -1,0 +1,207 @@
+"""Training on real images: same seed same weights, resume after a kill, limits, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
+from realnet_edge.data import CategoryData
+from realnet_edge.errors import CheckpointError
+from realnet_edge.model import normalise
+from realnet_edge.model.checkpoint import load_checkpoint
+from realnet_edge.training import TrainingDivergedError, train
+from realnet_edge.training.state import Progress
+from realnet_edge.workspace import Workspace
+
+MODEL = ModelConfig.for_backbone(
+    "tf_efficientnet_lite0", image_size=64, planes=(8, 16, 16), widths=(8, 8, 8), rrs_max=8, rrs_mean=8
+)
+SYNTHESIS = SynthesisConfig(source="patches:0.5,cutpaste:0.25,scratches:0.25", flip=True)
+TRAIN = TrainConfig(
+    steps=6, batch=4, patience=0, learning_rate=1e-3, validate_every=2, afs_batches=2, workers=0, threads=1
+)
+
+
+def weights(workspace: Path) -> dict[str, torch.Tensor]:
+    return load_checkpoint(Workspace(workspace).category("cells").checkpoint).model.state_dict()
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.fixture(scope="module")
+def trained(category: CategoryData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a finished training of six steps."""
+    workspace = tmp_path_factory.mktemp("workspace")
+    train(category, Workspace(workspace).category("cells"), MODEL, SYNTHESIS, TRAIN)
+    return workspace
+
+
+def test_same_seed_same_weights_another_seed_others(
+    category: CategoryData, trained: Path, tmp_path: Path
+) -> None:
+    for name, config in (("again", TRAIN), ("other", dataclasses.replace(TRAIN, seed=1))):
+        train(category, Workspace(tmp_path / name).category("cells"), MODEL, SYNTHESIS, config)
+    assert same(weights(trained), weights(tmp_path / "again"))
+    assert not same(weights(trained), weights(tmp_path / "other"))
+
+
+def test_the_checkpoint_says_what_it_was_made_of(category: CategoryData, trained: Path) -> None:
+    checkpoint = load_checkpoint(Workspace(trained).category("cells").checkpoint)
+    splits = checkpoint.splits
+    parts = [set(splits[name]) for name in ("train", "held_out", "calibration")]
+    assert sum(map(len, parts)) == len(set().union(*parts)) == len(category.train)
+    assert not any(name.startswith("test/") for part in parts for name in part)
+    assert checkpoint.data["layout"] == "mvtec"
+    assert checkpoint.foreground["rule"]
+    assert [entry["step"] for entry in checkpoint.training["history"]] == [2, 4, 6]
+    assert checkpoint.training["stopped"] == "steps"
+    # Linear bottlenecks differ in scale by orders of magnitude: standardised, they do not.
+    images = torch.from_numpy(
+        np.stack([np.asarray(Image.open(p).convert("RGB").resize((64, 64))) for p in category.train[:16]])
+    )
+    for block in checkpoint.model.select(normalise(images)):
+        assert 0.5 < block.std() < 2
+
+
+def test_curves_are_a_picture(trained: Path) -> None:
+    with Image.open(Workspace(trained).category("cells").root / "training-curves.png") as picture:
+        assert picture.size[0] > 800
+
+
+def test_a_killed_training_resumes_to_the_same_weights(
+    category: CategoryData, trained: Path, tmp_path: Path
+) -> None:
+    """The real command, a real SIGKILL after the first saved state, then --resume."""
+    paths = Workspace(tmp_path).category("cells")
+    command = [sys.executable, "-m", "realnet_edge", "train", "--data", str(category.root.parent)]
+    command += ["--category", "cells", "--workspace", str(tmp_path), "--preset", "demo", "--no-flip"]
+    command += [
+        "--image-size",
+        "64",
+        "--planes",
+        "8,16,16",
+        "--widths",
+        "8,8,8",
+        "--rrs-max",
+        "8",
+        "--rrs-mean",
+        "8",
+    ]
+    command += [
+        "--batch",
+        "4",
+        "--steps",
+        "40",
+        "--minutes",
+        "0",
+        "--validate-every",
+        "2",
+        "--afs-batches",
+        "1",
+    ]
+    command += ["--warmup", "0", "--workers", "0", "--threads", "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    state = paths.training / "state.json"
+    deadline = time.monotonic() + 300
+    while not state.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert 0 < json.loads(state.read_text())["progress"]["step"] < 40
+    assert not paths.checkpoint.exists()
+
+    refused = subprocess.run(command, capture_output=True, text=True)
+    assert refused.returncode == 1
+    assert "--resume" in refused.stderr
+    other = subprocess.run([*command, "--resume", "--seed", "9"], capture_output=True, text=True)
+    assert other.returncode == 1
+    assert "other settings" in other.stderr
+    resumed = subprocess.run([*command, "--resume", "--json"], capture_output=True, text=True)
+    assert resumed.returncode == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["training"]["steps"] == 40
+
+    straight = tmp_path / "straight"
+    command[command.index("--workspace") + 1] = str(straight)
+    subprocess.run(command, check=True, capture_output=True)
+    assert same(weights(tmp_path), weights(straight))
+    assert not paths.training.exists()
+
+
+def test_a_finished_training_is_not_overwritten_unasked(category: CategoryData, trained: Path) -> None:
+    paths = Workspace(trained).category("cells")
+    before = weights(trained)
+    with pytest.raises(CheckpointError, match="--overwrite"):
+        train(category, paths, MODEL, SYNTHESIS, TRAIN)
+    with pytest.raises(CheckpointError, match="no unfinished training"):
+        train(category, paths, MODEL, SYNTHESIS, TRAIN, resume=True)
+    assert same(before, weights(trained))
+
+
+def test_patience_stops_it_and_the_best_is_kept(category: CategoryData, tmp_path: Path) -> None:
+    """With a rate of practically nothing no validation improves on the first one."""
+    config = dataclasses.replace(TRAIN, steps=100, patience=2, validate_every=1, learning_rate=1e-12)
+    seen: list[Progress] = []
+    checkpoint = train(
+        category,
+        Workspace(tmp_path).category("cells"),
+        MODEL,
+        SYNTHESIS,
+        config,
+        report=lambda progress, *_: seen.append(progress),
+    )
+    assert checkpoint.training["stopped"] == "patience"
+    assert checkpoint.training["steps"] < 100
+    history = checkpoint.training["history"]
+    scores = [(entry["image_auroc"] + entry["pixel_ap"]) / 2 for entry in history]
+    assert checkpoint.training["best_score"] == pytest.approx(max(scores))
+    assert seen[-1].step == checkpoint.training["steps"]
+
+
+def test_minutes_stop_it(category: CategoryData, tmp_path: Path) -> None:
+    config = dataclasses.replace(TRAIN, steps=100_000, minutes=0.02, validate_every=100_000)
+    checkpoint = train(category, Workspace(tmp_path).category("cells"), MODEL, SYNTHESIS, config)
+    assert checkpoint.training["stopped"] == "minutes"
+
+
+def test_training_learns(category: CategoryData, tmp_path: Path) -> None:
+    config = dataclasses.replace(TRAIN, steps=60, validate_every=60)
+    losses: list[float] = []
+    train(
+        category,
+        Workspace(tmp_path).category("cells"),
+        MODEL,
+        SYNTHESIS,
+        config,
+        report=lambda _, reconstruction, segmentation: losses.append(reconstruction + segmentation),
+    )
+    assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(category: CategoryData, tmp_path: Path) -> None:
+    config = dataclasses.replace(TRAIN, steps=50, learning_rate=0.9)
+    broken = dataclasses.replace(MODEL, rrs_max=0, rrs_mean=8)
+    paths = Workspace(tmp_path).category("cells")
+
+    def poison(progress: Progress, *_: float) -> None:
+        # A rate of 0.9 diverges within some steps; infinite weights make it certain at the next one.
+        raise_at.append(progress.step)
+
+    raise_at: list[int] = []
+    with pytest.raises(TrainingDivergedError, match=r"step \d+: .*--learning-rate"):
+        train(category, paths, broken, SYNTHESIS, dataclasses.replace(config, steps=2000), report=poison)
+    assert raise_at
+    assert not paths.checkpoint.exists()
