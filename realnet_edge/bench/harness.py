@@ -33,7 +33,7 @@ class BenchResult:
             bundles, a row each batch size. Maps are in float16; every figure comes from float32.
         notes: what the reader must know beside the figures, a sentence each.
         reference: FP32 PyTorch's accuracy on these images; None where its answers were not at hand.
-        images_sha256: over the names and contents of the test images.
+        images_sha256: over the contents of the test images, in their order.
     """
 
     category: str
