@@ -98,14 +98,20 @@ class ModelConfig:
         for name, kept in (("rrs_max", self.rrs_max), ("rrs_mean", self.rrs_mean)):
             _require(0 <= kept <= total, name, kept, f"0..{total}, the number of residual planes")
         _require(self.rrs_max + self.rrs_mean > 0, "rrs_max + rrs_mean", 0, "at least 1")
-        # Each U-Net halves its tap twice.
-        multiple = 4 * self.strides[-1]
+        multiple = multiple_of(self.strides[-1])
         _require(
             self.image_size >= multiple and self.image_size % multiple == 0,
             "image_size",
             self.image_size,
             f"a positive multiple of {multiple}, four times the coarsest stride",
         )
+        for stride, width in zip(self.strides, self.widths, strict=True):
+            _require(
+                self.image_size > multiple_of(stride) or width > 8,
+                "widths",
+                width,
+                f"16 or more where the coarsest U-Net level is one pixel (stride {stride} here)",
+            )
         _require(self.score_rule in SCORE_RULES, "score_rule", self.score_rule, f"one of {SCORE_RULES}")
         _require(self.image_size >= SCORE_WINDOW, "image_size", self.image_size, f"at least {SCORE_WINDOW}")
 
@@ -233,6 +239,11 @@ class TrainConfig:
         return from_dict(cls, document)
 
 
+def multiple_of(stride: int) -> int:
+    """What the image size must be a multiple of for a tap of this stride: each U-Net halves it twice."""
+    return 4 * stride
+
+
 _T = TypeVar("_T", ModelConfig, SynthesisConfig, TrainConfig)
 
 
@@ -250,7 +261,8 @@ def from_dict(cls: type[_T], document: dict[str, Any]) -> _T:
     unknown, missing = sorted(set(document) - names), sorted(names - set(document))
     if unknown or missing:
         raise ConfigError(f"{cls.__name__}: unknown settings {unknown}, missing settings {missing}.")
-    return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in document.items()})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in document.items()}
+    return cls(**values)
 
 
 def _require(condition: bool, name: str, value: object, valid: str) -> None:

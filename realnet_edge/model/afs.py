@@ -87,7 +87,10 @@ def select_channels(
     count = 0
     for anomalous, normal, mask in batches:
         both = backbone(torch.cat([anomalous, normal]))
-        losses = [channel_losses(*features.chunk(2), mask) for features in both]
+        losses = []
+        for features in both:
+            changed, unchanged = features.chunk(2)
+            losses.append(channel_losses(changed, unchanged, mask))
         totals = losses if not totals else [t + new for t, new in zip(totals, losses, strict=True)]
         count += 1
     if count == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -40,7 +41,8 @@ class FrozenBackbone(nn.Module):
         """timm's EfficientNet runs its stages past the last tap: cut what nobody reads."""
         blocks = getattr(self.features, "blocks", None)
         if isinstance(blocks, nn.Sequential):
-            last = max(info["stage"] for info in self.features.feature_info.get_dicts(keys=["stage"]))
+            info: Any = self.features.feature_info
+            last = max(tap["stage"] for tap in info.get_dicts(keys=["stage"]))
             self.features.blocks = blocks[:last]
 
     def train(self, mode: bool = True) -> FrozenBackbone:

@@ -55,6 +55,10 @@ class RealNet(nn.Module):
         self.rrs = ResidualSelection(sum(config.planes), config.rrs_max, config.rrs_mean)
         self.discriminator = Discriminator(config.rrs_max + config.rrs_mean)
 
+    def selections(self) -> list[FeatureSelection]:
+        """The AFS of every block, finest first."""
+        return [module for module in self.afs if isinstance(module, FeatureSelection)]
+
     def select(self, images: Tensor) -> list[Tensor]:
         """Selected (and standardised) features of normalised images, one tensor a block."""
         with torch.no_grad():

@@ -64,7 +64,8 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = self.resample_main(F.silu(self.norm(x)))
         skip: Tensor = self.skip(self.resample_skip(x))
-        return skip + self.conv(h)
+        out: Tensor = skip + self.conv(h)
+        return out
 
 
 class AttentionBlock(nn.Module):
@@ -87,7 +88,9 @@ class AttentionBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
         qkv = self.qkv(self.norm(x).reshape(n, c, h * w))
-        q, k, v = qkv.reshape(n, self.heads, 3, c // self.heads, h * w).transpose(-1, -2).unbind(2)
+        # Positions before channels, and so in memory: PyTorch's fused attention on a CPU takes nothing else.
+        heads = qkv.reshape(n, self.heads, 3, c // self.heads, h * w).transpose(-1, -2).contiguous()
+        q, k, v = heads.unbind(2)
         attended = F.scaled_dot_product_attention(q, k, v)
         out: Tensor = self.proj(attended.transpose(-1, -2).reshape(n, c, h * w))
         return x + out.reshape(n, c, h, w)

@@ -60,7 +60,7 @@ def prepare(
         DataError: images that cannot be decoded, or too few of them.
         CheckpointError: no pretrained weights for the backbone.
     """
-    check_images(category.train, MIN_GOOD_IMAGES, f"train {category.name}")
+    check_images(category.train, MIN_GOOD_IMAGES, f"to train {category.name}")
     splits = make_splits(category, train.seed)
     paths = splits.paths(category.root, "train")
     size = model_config.image_size
@@ -85,16 +85,15 @@ def fit_features(prepared: Prepared, train: TrainConfig) -> None:
     if model.config.standardise:
         _standardise(model, prepared.training, train.batch)
     pairs = _afs_batches(prepared.training, train)
-    for selection, index in zip(
-        model.afs, select_channels(model.backbone, pairs, model.config.planes), strict=True
-    ):
+    chosen = select_channels(model.backbone, pairs, model.config.planes)
+    for selection, index in zip(model.selections(), chosen, strict=True):
         selection.index.copy_(index)
 
 
 def _standardise(model: RealNet, dataset: AnomalyDataset, batch: int) -> None:
     parts = np.array_split(dataset.images, max(1, len(dataset.images) // batch))
     statistics = channel_statistics(model.backbone, (normalise(torch.from_numpy(part)) for part in parts))
-    for selection, (mean, deviation) in zip(model.afs, statistics, strict=True):
+    for selection, (mean, deviation) in zip(model.selections(), statistics, strict=True):
         selection.mean.copy_(mean)
         selection.scale.copy_(1.0 / deviation)
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from realnet_edge import __version__
 from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
 from realnet_edge.data import CategoryData
-from realnet_edge.errors import CheckpointError, RealnetEdgeError
+from realnet_edge.errors import CheckpointError, DataError, RealnetEdgeError
 from realnet_edge.model import RealNet, losses, normalise
 from realnet_edge.model.checkpoint import Checkpoint, save_checkpoint
 from realnet_edge.training.curves import write_curves
@@ -192,11 +192,7 @@ class _Loop:
         reconstruction, segmentation = losses(output, [block[:count] for block in normal], batch.mask)
         values = torch.stack([reconstruction.detach(), segmentation.detach()]).double()
         if not torch.isfinite(values).all():
-            raise TrainingDivergedError(
-                f"step {self.progress.step + 1}: reconstruction loss {values[0]:g}, segmentation loss "
-                f"{values[1]:g}. Lower --learning-rate (now {self.config.learning_rate:g}) and --resume from "
-                f"step {self.progress.step - self.progress.step % self.config.validate_every}."
-            )
+            raise self._diverged(f"reconstruction loss {values[0]:g}, segmentation loss {values[1]:g}")
         self.optimiser.zero_grad(set_to_none=True)
         (reconstruction + segmentation).backward()
         self.optimiser.step()
@@ -204,9 +200,19 @@ class _Loop:
         self._counted += 1
         return float(values[0]), float(values[1])
 
+    def _diverged(self, seen: str) -> TrainingDivergedError:
+        return TrainingDivergedError(
+            f"step {self.progress.step}: {seen}. Train again with a lower --learning-rate "
+            f"(now {self.config.learning_rate:g}) and --overwrite."
+        )
+
     def _validate(self, rate: float) -> None:
         progress = self.progress
-        found = validate(self.prepared.model, self.prepared.validation, self.config.batch)
+        try:
+            found = validate(self.prepared.model, self.prepared.validation, self.config.batch)
+        except DataError as error:
+            # The losses were finite, the weights after the last step are not.
+            raise self._diverged("scores of the validation images are not finite") from error
         mean = self._sums / max(1, self._counted)
         self._sums, self._counted = torch.zeros(2, dtype=torch.float64), 0
         progress.history.append(

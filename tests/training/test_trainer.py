@@ -25,7 +25,7 @@ from realnet_edge.training.state import Progress
 from realnet_edge.workspace import Workspace
 
 MODEL = ModelConfig.for_backbone(
-    "tf_efficientnet_lite0", image_size=64, planes=(8, 16, 16), widths=(8, 8, 8), rrs_max=8, rrs_mean=8
+    "tf_efficientnet_lite0", image_size=64, planes=(8, 16, 16), widths=(8, 8, 16), rrs_max=8, rrs_mean=8
 )
 SYNTHESIS = SynthesisConfig(source="patches:0.5,cutpaste:0.25,scratches:0.25", flip=True)
 TRAIN = TrainConfig(
@@ -81,9 +81,7 @@ def test_curves_are_a_picture(trained: Path) -> None:
         assert picture.size[0] > 800
 
 
-def test_a_killed_training_resumes_to_the_same_weights(
-    category: CategoryData, trained: Path, tmp_path: Path
-) -> None:
+def test_a_killed_training_resumes_to_the_same_weights(category: CategoryData, tmp_path: Path) -> None:
     """The real command, a real SIGKILL after the first saved state, then --resume."""
     paths = Workspace(tmp_path).category("cells")
     command = [sys.executable, "-m", "realnet_edge", "train", "--data", str(category.root.parent)]
@@ -94,7 +92,7 @@ def test_a_killed_training_resumes_to_the_same_weights(
         "--planes",
         "8,16,16",
         "--widths",
-        "8,8,8",
+        "8,8,16",
         "--rrs-max",
         "8",
         "--rrs-mean",
@@ -121,7 +119,7 @@ def test_a_killed_training_resumes_to_the_same_weights(
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    assert 0 < json.loads(state.read_text())["progress"]["step"] < 40
+    assert 0 < json.loads(state.read_text())["progress"]["step"] < 16
     assert not paths.checkpoint.exists()
 
     refused = subprocess.run(command, capture_output=True, text=True)
@@ -132,7 +130,7 @@ def test_a_killed_training_resumes_to_the_same_weights(
     assert "other settings" in other.stderr
     resumed = subprocess.run([*command, "--resume", "--json"], capture_output=True, text=True)
     assert resumed.returncode == 0, resumed.stderr
-    assert json.loads(resumed.stdout)["training"]["steps"] == 40
+    assert json.loads(resumed.stdout)["training"]["steps"] == 16
 
     straight = tmp_path / "straight"
     command[command.index("--workspace") + 1] = str(straight)
@@ -178,7 +176,7 @@ def test_minutes_stop_it(category: CategoryData, tmp_path: Path) -> None:
 
 
 def test_training_learns(category: CategoryData, tmp_path: Path) -> None:
-    config = dataclasses.replace(TRAIN, steps=60, validate_every=60)
+    config = dataclasses.replace(TRAIN, steps=40, validate_every=40)
     losses: list[float] = []
     train(
         category,
@@ -191,17 +189,9 @@ def test_training_learns(category: CategoryData, tmp_path: Path) -> None:
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
 
 
-def test_a_loss_that_is_no_number_stops_with_advice(category: CategoryData, tmp_path: Path) -> None:
-    config = dataclasses.replace(TRAIN, steps=50, learning_rate=0.9)
-    broken = dataclasses.replace(MODEL, rrs_max=0, rrs_mean=8)
+def test_weights_that_explode_stop_with_advice(category: CategoryData, tmp_path: Path) -> None:
+    config = dataclasses.replace(TRAIN, steps=2000, learning_rate=0.9, validate_every=10)
     paths = Workspace(tmp_path).category("cells")
-
-    def poison(progress: Progress, *_: float) -> None:
-        # A rate of 0.9 diverges within some steps; infinite weights make it certain at the next one.
-        raise_at.append(progress.step)
-
-    raise_at: list[int] = []
     with pytest.raises(TrainingDivergedError, match=r"step \d+: .*--learning-rate"):
-        train(category, paths, broken, SYNTHESIS, dataclasses.replace(config, steps=2000), report=poison)
-    assert raise_at
+        train(category, paths, MODEL, SYNTHESIS, config)
     assert not paths.checkpoint.exists()
