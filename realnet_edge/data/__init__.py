@@ -3,7 +3,7 @@
 from realnet_edge.data.category import CategoryData, Sample, list_images, load_category
 from realnet_edge.data.check import ImageFacts, check_images, duplicates, inspect_images
 from realnet_edge.data.elpv import CELL_KINDS, ElpvCategory, write_elpv
-from realnet_edge.data.reading import LabelledBatch, load_batches, load_test_batches
+from realnet_edge.data.reading import load_batches
 from realnet_edge.data.report import CategoryReport, examine
 from realnet_edge.data.splits import MIN_GOOD_IMAGES, Splits, make_splits, verify_splits
 
@@ -14,7 +14,6 @@ __all__ = [
     "CategoryReport",
     "ElpvCategory",
     "ImageFacts",
-    "LabelledBatch",
     "Sample",
     "Splits",
     "check_images",
@@ -24,7 +23,6 @@ __all__ = [
     "list_images",
     "load_batches",
     "load_category",
-    "load_test_batches",
     "make_splits",
     "verify_splits",
     "write_elpv",

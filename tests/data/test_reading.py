@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import threading
 import time
 from pathlib import Path
@@ -10,42 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from realnet_edge.data import load_batches, load_category, load_test_batches
+from realnet_edge.data import load_batches, load_category
 from realnet_edge.errors import ConfigError, DataError
-from realnet_edge.imaging import load_image, load_mask, preprocess
+from realnet_edge.imaging import load_image, preprocess
 
 SIZE = (8, 8)
 
 
-@pytest.mark.parametrize("batch_size", [1, 5, 12, 50])
-def test_batches_hold_every_test_image_in_order(mvtec: Path, batch_size: int) -> None:
-    nut = load_category(mvtec, "nut")
-    batches = list(load_test_batches(nut, SIZE, batch_size))
-    assert [len(batch.images) for batch in batches] == [
-        min(batch_size, 12 - start) for start in range(0, 12, batch_size)
-    ]
-    assert tuple(sample for batch in batches for sample in batch.samples) == nut.test
-    images = np.concatenate([batch.images for batch in batches])
-    labels = np.concatenate([batch.labels for batch in batches])
-    masks = np.concatenate([batch.masks for batch in batches if batch.masks is not None])
-    assert images.dtype == np.uint8
-    assert masks.dtype == np.bool_
-    assert labels.tolist() == [0] * 5 + [1] * 7
-    for sample, image, mask in zip(nut.test, images, masks, strict=True):
-        np.testing.assert_array_equal(image, preprocess(load_image(sample.path), SIZE))
-        expected = np.zeros(SIZE, bool) if sample.mask is None else load_mask(sample.mask, SIZE)
-        np.testing.assert_array_equal(mask, expected)
-    assert not masks[:5].any()
-    assert masks[5:].any(axis=(1, 2)).all()
-
-
-def test_no_masks(mvtec: Path) -> None:
-    shutil.rmtree(mvtec / "nut" / "ground_truth")
-    batches = list(load_test_batches(load_category(mvtec, "nut"), SIZE, 4))
-    assert [batch.masks for batch in batches] == [None, None, None]
-
-
-def test_images_alone(mvtec: Path) -> None:
+def test_batches_hold_every_image_in_order(mvtec: Path) -> None:
     paths = load_category(mvtec, "nut").train[:7]
     batches = list(load_batches(paths, SIZE, 3))
     assert [len(batch) for batch in batches] == [3, 3, 1]
@@ -101,7 +72,7 @@ def test_one_batch_is_decoded_ahead_and_not_more(mvtec: Path) -> None:
 
 def test_batch_size_below_one(mvtec: Path) -> None:
     with pytest.raises(ConfigError, match="batch_size 0"):
-        load_test_batches(load_category(mvtec, "nut"), SIZE, 0)
+        load_batches(load_category(mvtec, "nut").train, SIZE, 0)
 
 
 def _open_when_read(pipe: Path, seconds: float) -> int:
