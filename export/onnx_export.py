@@ -20,6 +20,7 @@ from realnet_edge.errors import ExportError
 from realnet_edge.export.graph import OUTPUTS, EngineGraph
 from realnet_edge.export.parity import check_parity
 from realnet_edge.export.report import REPORT_NAME, ExportReport
+from realnet_edge.export.simplify import simplify
 from realnet_edge.files import atomic_folder, sha256_file, write_json
 from realnet_edge.model.checkpoint import Checkpoint
 
@@ -106,6 +107,7 @@ def trace(graph: EngineGraph, images: npt.NDArray[np.uint8]) -> torch.onnx.ONNXP
                 input_names=["image"],
                 output_names=names,
                 dynamic_shapes={"image": {0: torch.export.Dim("batch", min=1, max=4096)}},
+                optimize=False,
                 verbose=False,
             )
     except Exception as error:
@@ -115,6 +117,7 @@ def trace(graph: EngineGraph, images: npt.NDArray[np.uint8]) -> torch.onnx.ONNXP
         raise ExportError(
             "PyTorch exported no graph: this version has no dynamo exporter, install torch >= 2.7."
         )
+    simplify(program.model)
     return program
 
 

@@ -30,16 +30,25 @@ def images(mvtec_root: Path) -> npt.NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def checkpoint(images: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    """ImageNet's EfficientNet-Lite0, statistics of real images, and random weights where training would be."""
-    torch.manual_seed(0)
+    """Two blocks; EfficientNet-Lite0 with ImageNet's weights, statistics of real images, the rest random."""
     config = ModelConfig.for_backbone(
-        "tf_efficientnet_lite0",
-        image_size=SIZE,
-        planes=(16, 24, 32),
-        widths=(16, 16, 32),
-        rrs_max=16,
-        rrs_mean=16,
+        "tf_efficientnet_lite0", image_size=SIZE, taps=(1, 2), planes=(16, 32), widths=(16, 16)
     )
+    return _settled(config, images, tmp_path_factory.mktemp("two"))
+
+
+@pytest.fixture(scope="session")
+def slim(images: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """The same with one block, for what needs an export of its own."""
+    config = ModelConfig.for_backbone(
+        "tf_efficientnet_lite0", image_size=SIZE, taps=(2,), planes=(32,), widths=(16,)
+    )
+    return _settled(config, images, tmp_path_factory.mktemp("one"))
+
+
+def _settled(config: ModelConfig, images: npt.NDArray[np.uint8], folder: Path) -> Checkpoint:
+    """A checkpoint in which no layer is idle and every statistic is one of real images."""
+    torch.manual_seed(0)
     model = RealNet(config).eval()
     load_pretrained(model.backbone, config)
     batch = normalise(torch.from_numpy(images))
@@ -51,13 +60,11 @@ def checkpoint(images: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathF
         if not parameter.detach().any():
             torch.nn.init.normal_(parameter, std=0.05)
     with torch.no_grad():
-        # The statistics of RRS and of the discriminator's BatchNorm, as a training would leave them.
         model.train()
         for _ in range(20):
             model(batch)
         model.eval()
-    folder = tmp_path_factory.mktemp("checkpoint") / "checkpoint"
     splits = {"train": [], "held_out": [], "calibration": [], "seed": 0}
     data = {"root": "unused", "layout": "mvtec"}
-    save_checkpoint(folder, Checkpoint(model, config, "screw", splits, data, {}))
-    return load_checkpoint(folder)
+    save_checkpoint(folder / "checkpoint", Checkpoint(model, config, "screw", splits, data, {}))
+    return load_checkpoint(folder / "checkpoint")

@@ -1,0 +1,79 @@
+"""A workspace with a small trained-like category on real images, exported once for all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from realnet_edge.calibrate import Sources, ensure_onnx, open_sources
+from realnet_edge.config import ModelConfig
+from realnet_edge.data import CategoryData, Splits, load_category
+from realnet_edge.imaging import load_batch
+from realnet_edge.model import RealNet, normalise
+from realnet_edge.model.backbone import load_pretrained
+from realnet_edge.model.checkpoint import Checkpoint, save_checkpoint
+from realnet_edge.workspace import Workspace
+
+SIZE = 64
+
+
+@pytest.fixture(scope="session")
+def screw(mvtec_root: Path) -> CategoryData:
+    return load_category(mvtec_root, "screw")
+
+
+@pytest.fixture(scope="session")
+def splits(screw: CategoryData) -> Splits:
+    names = [screw.relative(path) for path in screw.train[:40]]
+    return Splits(tuple(names[:16]), tuple(names[16:32]), tuple(names[32:]), seed=0)
+
+
+@pytest.fixture(scope="session")
+def calibration_images(screw: CategoryData, splits: Splits) -> npt.NDArray[np.uint8]:
+    return load_batch(splits.paths(screw.root, "calibration"), (SIZE, SIZE))
+
+
+@pytest.fixture(scope="session")
+def workspace(screw: CategoryData, splits: Splits, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Holds the checkpoint of `screw`: ImageNet's backbone, the rest random but settled on real images."""
+    torch.manual_seed(0)
+    config = ModelConfig.for_backbone(
+        "tf_efficientnet_lite0",
+        image_size=SIZE,
+        taps=(1, 2),
+        planes=(24, 32),
+        widths=(16, 16),
+        rrs_max=8,
+        rrs_mean=8,
+        standardise=False,
+    )
+    model = RealNet(config)
+    load_pretrained(model.backbone, config)
+    for parameter in model.reconstruction.parameters():
+        # Output layers start at zero, which would hide everything before them.
+        if not parameter.detach().any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    batch = normalise(torch.from_numpy(load_batch(screw.train[:8], (SIZE, SIZE))))
+    with torch.no_grad():
+        for _ in range(20):
+            model.train()(batch)
+    made = Workspace(tmp_path_factory.mktemp("workspace"))
+    data = {"root": str(screw.root), "layout": screw.layout}
+    checkpoint = Checkpoint(model.eval(), config, "screw", splits.to_dict(), data, {})
+    save_checkpoint(made.category("screw").checkpoint, checkpoint)
+    return made
+
+
+@pytest.fixture(scope="session")
+def sources(workspace: Workspace) -> Sources:
+    return open_sources(workspace, "screw")
+
+
+@pytest.fixture(scope="session")
+def graph(sources: Sources) -> Path:
+    """The exported FP32 ONNX file, in the workspace."""
+    return ensure_onnx(sources)[0]

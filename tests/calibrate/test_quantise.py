@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, numpy_helper
+
+from realnet_edge.calibrate import quantise_onnx
+from realnet_edge.calibrate.inspect_qdq import inspect_qdq
+from realnet_edge.calibrate.quantise import METHODS, MIN_IMAGES, OP_TYPES
+from realnet_edge.errors import ConfigError, DataError, ExportError
+
+Images = npt.NDArray[np.uint8]
+
+
+def layers(path: Path) -> set[str]:
+    graph = onnx.load(path, load_external_data=False).graph
+    return {node.name for node in graph.node if node.op_type in OP_TYPES}
+
+
+def run(path: Path, images: Images) -> list[npt.NDArray[np.float32]]:
+    outputs: list[npt.NDArray[np.float32]] = onnxruntime.InferenceSession(str(path)).run(
+        None, {"image": images}
+    )
+    return outputs
+
+
+@pytest.fixture(scope="session")
+def quantised(graph: Path, calibration_images: Images, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("int8") / "int8" / "model.onnx"
+    done = quantise_onnx(graph, path, calibration_images)
+    assert set(done.quantised) == layers(graph)
+    assert done.left == ()
+    assert done.images == len(calibration_images)
+    return path
+
+
+def test_every_type_and_zero_point_is_what_tensorrt_takes(quantised: Path) -> None:
+    graph = onnx.load(quantised).graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    pairs = [node for node in graph.node if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    assert pairs
+    for node in pairs:
+        zero_point = constants[node.input[2]]
+        assert zero_point.data_type == TensorProto.INT8
+        assert not numpy_helper.to_array(zero_point).any()
+    assert not any(tensor.data_type == TensorProto.UINT8 for tensor in graph.initializer)
+
+
+def test_weights_have_a_scale_a_channel_and_biases_stay_in_float(quantised: Path) -> None:
+    graph = onnx.load(quantised).graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    producer = {name: node for node in graph.node for name in node.output}
+    for node in graph.node:
+        if node.op_type in OP_TYPES:
+            dequantised = producer[node.input[1]]
+            weights = producer[dequantised.input[0]].input[0]
+            channels = constants[weights].dims[0 if node.op_type == "Conv" else 1]
+            assert list(constants[dequantised.input[1]].dims) == [channels]
+            if len(node.input) > 2:
+                assert constants[node.input[2]].data_type == TensorProto.FLOAT
+
+
+def test_what_decides_stays_in_float(quantised: Path) -> None:
+    graph = onnx.load(quantised).graph
+    producer = {name: node.op_type for node in graph.node for name in node.output}
+    deciding = [n for n in graph.node if n.op_type in ("TopK", "ReduceMax", "ReduceMean", "GatherElements")]
+    assert {n.op_type for n in deciding} >= {"TopK", "ReduceMax", "ReduceMean"}
+    for node in deciding:
+        assert producer.get(node.input[0]) not in ("DequantizeLinear", "QuantizeLinear")
+
+
+def test_maps_stay_close(graph: Path, quantised: Path, calibration_images: Images) -> None:
+    reference, found = run(graph, calibration_images), run(quantised, calibration_images)
+    assert 0 < float(np.abs(reference[0] - found[0]).mean()) < 0.02
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_gives_a_graph_that_runs(
+    method: str, graph: Path, calibration_images: Images, tmp_path: Path
+) -> None:
+    path = tmp_path / "int8" / "model.onnx"
+    done = quantise_onnx(graph, path, calibration_images[:MIN_IMAGES], method=method, quantise_outputs=True)
+    assert done.method == method
+    assert np.isfinite(run(path, calibration_images)[0]).all()
+    assert [file.name for file in path.parent.iterdir()] == ["model.onnx"]
+
+
+def test_ranges_come_from_the_images(graph: Path, calibration_images: Images, tmp_path: Path) -> None:
+    outputs = []
+    for name, images in (("a", calibration_images), ("b", calibration_images // 4)):
+        quantise_onnx(graph, tmp_path / name / "model.onnx", images)
+        outputs.append(run(tmp_path / name / "model.onnx", calibration_images)[0])
+    assert not np.array_equal(*outputs)
+
+
+def test_excluded_layers_stay_in_float(graph: Path, calibration_images: Images, tmp_path: Path) -> None:
+    spared = sorted(layers(graph))[:2]
+    done = quantise_onnx(graph, tmp_path / "int8" / "model.onnx", calibration_images, exclude=spared)
+    assert set(done.left) >= set(spared)
+    assert done.quantised
+    with pytest.raises(ConfigError, match="no layer's name begins with 'nothing'"):
+        quantise_onnx(graph, tmp_path / "none" / "model.onnx", calibration_images, exclude=["nothing"])
+
+
+def test_too_few_or_equal_images_are_refused(graph: Path, calibration_images: Images, tmp_path: Path) -> None:
+    target = tmp_path / "int8" / "model.onnx"
+    with pytest.raises(DataError, match=f"at least {MIN_IMAGES} real images, got 4"):
+        quantise_onnx(graph, target, calibration_images[:4])
+    with pytest.raises(DataError, match="are the same"):
+        quantise_onnx(graph, target, np.repeat(calibration_images[:1], 6, axis=0))
+    with pytest.raises(DataError, match="expected"):
+        quantise_onnx(graph, target, calibration_images.astype(np.float32))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="minmax"):
+        quantise_onnx(graph, target, calibration_images, method="guess")
+    assert not target.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [(np.array(3, np.int8), "not 0"), (np.array(0, np.uint8), "quantised to UINT8")],
+)
+def test_what_tensorrt_would_misread_is_refused(
+    values: npt.NDArray[np.generic], message: str, quantised: Path, tmp_path: Path
+) -> None:
+    model = onnx.load(quantised)
+    name = next(node.input[2] for node in model.graph.node if node.op_type == "QuantizeLinear")
+    tensor = next(t for t in model.graph.initializer if t.name == name)
+    tensor.CopyFrom(numpy_helper.from_array(values, name))
+    onnx.save(model, tmp_path / "bad.onnx")
+    with pytest.raises(ExportError, match=message):
+        inspect_qdq(tmp_path / "bad.onnx", OP_TYPES)
