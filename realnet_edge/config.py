@@ -204,6 +204,8 @@ class TrainConfig:
         warmup: steps over which the rate rises linearly from zero.
         validate_every: steps between validations and saved states.
         afs_batches: synthetic batches over which AFS averages its loss (official: 64).
+        statistics_batches: batches over which BatchNorm statistics of the finished model are averaged
+            anew (0: keep those of the last training batches, as published).
         seed: of weights, splits, synthesis and order.
         workers: processes that synthesise; 0 does it in the training process.
         threads: threads of PyTorch (0: all cores).
@@ -218,6 +220,7 @@ class TrainConfig:
     warmup: int = 0
     validate_every: int = 200
     afs_batches: int = 64
+    statistics_batches: int = 0
     seed: int = 0
     workers: int = 1
     threads: int = 0
@@ -225,7 +228,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "validate_every", "afs_batches"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("minutes", "patience", "warmup", "workers", "threads"):
+        for name in ("minutes", "patience", "warmup", "workers", "threads", "statistics_batches"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         _require(self.batch >= 2, "batch", self.batch, "at least 2: BatchNorm needs more than one sample")
         _require(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "a number in (0, 1)")

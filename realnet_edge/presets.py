@@ -54,6 +54,7 @@ PRESETS: dict[str, Preset] = {
             warmup=50,
             validate_every=150,
             afs_batches=8,
+            statistics_batches=16,
         ),
     ),
     "demo": Preset(
@@ -78,6 +79,7 @@ PRESETS: dict[str, Preset] = {
             warmup=20,
             validate_every=100,
             afs_batches=2,
+            statistics_batches=16,
         ),
     ),
 }

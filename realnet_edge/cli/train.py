@@ -74,6 +74,7 @@ def _numbers(
 @click.option("--warmup", type=int, help="Steps over which the rate rises.")
 @click.option("--validate-every", type=int, help="Steps between validations and saved states.")
 @click.option("--afs-batches", type=int, help="Batches over which AFS judges channels.")
+@click.option("--statistics-batches", type=int, help="Batches of the final BatchNorm statistics; 0 for none.")
 @click.option("--seed", type=int, help="Seed of splits, weights, anomalies and order.")
 @click.option("--workers", type=int, help="Processes that synthesise anomalies.")
 @click.option("--threads", type=int, help="Threads of PyTorch; 0 for all cores.")

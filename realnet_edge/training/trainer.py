@@ -23,6 +23,7 @@ from realnet_edge.training.curves import write_curves
 from realnet_edge.training.preparation import Prepared, fit_features, prepare
 from realnet_edge.training.samples import Batch, batches
 from realnet_edge.training.state import Progress, load_training_state, read_settings, save_training_state
+from realnet_edge.training.statistics import refresh_statistics
 from realnet_edge.training.validation import validate
 from realnet_edge.workspace import CategoryPaths
 
@@ -99,6 +100,7 @@ def train(
     loop = _Loop(prepared, config, optimiser, progress, best, settings, paths.training, say, report)
     loop.run()
     prepared.model.load_state_dict(loop.best)
+    refresh_statistics(prepared.model, prepared.training, config.statistics_batches, config.batch)
     checkpoint = Checkpoint(
         model=prepared.model.eval(),
         config=model_config,

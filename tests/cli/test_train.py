@@ -75,6 +75,7 @@ TRAIN_OPTIONS = [
     ("--warmup", "9", {"warmup": 9}),
     ("--validate-every", "13", {"validate_every": 13}),
     ("--afs-batches", "4", {"afs_batches": 4}),
+    ("--statistics-batches", "2", {"statistics_batches": 2}),
     ("--seed", "17", {"seed": 17}),
     ("--workers", "3", {"workers": 3}),
     ("--threads", "1", {"threads": 1}),

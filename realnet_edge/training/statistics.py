@@ -1,0 +1,46 @@
+"""BatchNorm statistics of a finished model, averaged over many batches instead of the last few.
+
+RRS normalises with momentum 0.9, so its running statistics are nearly those of the last training
+batch alone, and with small batches they decide by chance which residual planes are chosen. Wu and
+Johnson, "Rethinking 'Batch' in BatchNorm" (2021), call the remedy precise BatchNorm.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from realnet_edge.model import RealNet, normalise
+from realnet_edge.training.samples import AnomalyDataset, batches
+
+# Keeps these samples apart from those of training, which count from 0.
+_FIRST = 1 << 41
+
+
+@torch.no_grad()
+def refresh_statistics(model: RealNet, dataset: AnomalyDataset, count: int, batch: int) -> None:
+    """Replace the running statistics of RRS and the discriminator by averages over batches, in place.
+
+    Args:
+        model: left in evaluation mode; its weights and its backbone do not change.
+        dataset: training samples, normal and anomalous as in training.
+        count: batches to average over; 0 leaves everything as it is.
+        batch: samples a batch.
+    """
+    if count == 0:
+        return
+    trained = [model.rrs, model.discriminator]
+    norms = [m for part in trained for m in part.modules() if isinstance(m, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        # Without momentum PyTorch keeps the plain average over all batches.
+        norm.momentum = None
+    model.train()
+    for part in batches(dataset, _FIRST, _FIRST + count * batch, batch, workers=0):
+        images = part.normal.clone()
+        images[part.carries] = part.anomalous
+        model(normalise(images))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()
