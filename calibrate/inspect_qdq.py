@@ -34,7 +34,8 @@ def inspect_qdq(path: Path, op_types: Collection[str]) -> tuple[tuple[str, ...],
         if node.op_type in _QDQ:
             _check_zero_point(node, constants)
     producer = {name: node.op_type for node in graph.node for name in node.output}
-    quantised, left = [], []
+    quantised: list[str] = []
+    left: list[str] = []
     for node in graph.node:
         if node.op_type in op_types:
             both = all(producer.get(name) == "DequantizeLinear" for name in node.input[:2])

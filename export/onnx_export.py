@@ -142,6 +142,9 @@ def _stamp(program: torch.onnx.ONNXProgram, checkpoint: Checkpoint) -> None:
     for value in list(graph.outputs)[len(OUTPUTS) :]:
         graph.outputs.remove(value)
     for node in graph.all_nodes():
+        if node.op_type in ("Conv", "ConvTranspose"):
+            # Named for its module, so that a user can say which layers quantisation shall spare.
+            node.name = node.inputs[1].name.removeprefix("model.").removesuffix(".weight")
         node.metadata_props.clear()
         node.doc_string = None
         for value in node.outputs:
