@@ -102,7 +102,7 @@ def test_a_killed_training_resumes_to_the_same_weights(category: CategoryData, t
         "--batch",
         "4",
         "--steps",
-        "40",
+        "16",
         "--minutes",
         "0",
         "--validate-every",
