@@ -94,7 +94,7 @@ def measure(
     """One row a source, measured in turns."""
     foregrounds = [foreground_mask(image, rule) for image in images]
     shape = (images[0].shape[0], images[0].shape[1])
-    spec = f"patches,cutpaste,scratches,textures={textures}"
+    spec = f"patches,bends,cutpaste,scratches,textures={textures}"
     sources = make_source(spec, images, shape, rule).sources
     rng = np.random.default_rng(0)
     costs: dict[str, list[float]] = {source.name: [] for source in sources}

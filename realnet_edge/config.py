@@ -10,6 +10,8 @@ from realnet_edge.errors import ConfigError
 
 SCORE_RULES = ("avgpool16", "max")
 SCORE_WINDOW = 16
+# What a training step may compute in.
+PRECISIONS = ("auto", "fp32", "bf16")
 
 
 @dataclass(frozen=True)
@@ -166,8 +168,9 @@ class SynthesisConfig:
         source: sources and weights, as `realnet_edge.synthesis.make_source` reads them.
         foreground: a foreground rule, or "auto" to have one chosen from the training images.
         anomalous_share: share of samples that carry an anomaly (the paper: 0.5).
-        rotate: largest rotation, in degrees, applied to every second normal image before anything
-            else, for parts that lie in any orientation. The uncovered corners repeat the border.
+        rotate: largest rotation, in degrees, of normal images before anything else, for parts that
+            lie in any orientation. Every second image is turned by any angle up to this (uncovered
+            corners repeat the border), the others by quarter turns within it, which blur nothing.
         flip: mirror normal images at random.
     """
 
@@ -209,6 +212,8 @@ class TrainConfig:
         seed: of weights, splits, synthesis and order.
         workers: processes that synthesise; 0 does it in the training process.
         threads: threads of PyTorch (0: all cores).
+        precision: "fp32"; "bf16", mixed precision by autocast (weights, losses and RRS stay float32);
+            or "auto", bf16 where the processor computes in it and else fp32.
     """
 
     steps: int = 20000
@@ -224,6 +229,7 @@ class TrainConfig:
     seed: int = 0
     workers: int = 1
     threads: int = 0
+    precision: str = "fp32"
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "validate_every", "afs_batches"):
@@ -232,6 +238,7 @@ class TrainConfig:
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         _require(self.batch >= 2, "batch", self.batch, "at least 2: BatchNorm needs more than one sample")
         _require(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "a number in (0, 1)")
+        _require(self.precision in PRECISIONS, "precision", self.precision, f"one of {PRECISIONS}")
         _require(self.schedule in ("constant", "cosine"), "schedule", self.schedule, "constant or cosine")
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
 from realnet_edge.errors import ConfigError
 
-_MIXED = "patches:0.5,cutpaste:0.25,scratches:0.25"
+_MIXED = "patches:0.4,bends:0.2,cutpaste:0.2,scratches:0.2"
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ PRESETS: dict[str, Preset] = {
         ModelConfig(
             backbone="tf_efficientnet_lite2",
             taps=(1, 2, 3),
-            planes=(24, 48, 96),
-            widths=(16, 32, 64),
-            rrs_max=48,
-            rrs_mean=48,
+            planes=(24, 48, 64),
+            widths=(24, 32, 48),
+            rrs_max=32,
+            rrs_mean=32,
             standardise=True,
         ),
         SynthesisConfig(source=_MIXED),
@@ -52,9 +52,10 @@ PRESETS: dict[str, Preset] = {
             learning_rate=1e-3,
             schedule="cosine",
             warmup=50,
-            validate_every=150,
+            validate_every=250,
             afs_batches=8,
-            statistics_batches=16,
+            statistics_batches=32,
+            precision="auto",
         ),
     ),
     "demo": Preset(
@@ -80,6 +81,7 @@ PRESETS: dict[str, Preset] = {
             validate_every=100,
             afs_batches=2,
             statistics_batches=16,
+            precision="auto",
         ),
     ),
 }

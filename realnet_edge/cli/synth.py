@@ -31,8 +31,8 @@ def command() -> None:
     "--source",
     default=None,
     metavar="SPEC",
-    help="Anomaly sources: patches, cutpaste, scratches, textures=FOLDER, joined by commas; each gets its "
-    "own columns.  [default: patches,cutpaste,scratches]",
+    help="Anomaly sources: patches, bends, cutpaste, scratches, textures=FOLDER, joined by commas; each gets its "
+    "own columns.  [default: patches,bends,cutpaste,scratches]",
 )
 @click.option("--images", default=6, show_default=True, type=click.IntRange(1, 64), help="Rows of the sheet.")
 @click.option("--size", default=256, show_default=True, type=click.IntRange(32, 2048), help="Side in pixels.")
@@ -76,7 +76,7 @@ def preview(
     picks = np.unique(np.linspace(0, len(train) - 1, min(len(train), 64)).round().astype(int))
     sample = [preprocess(load_image(train[int(index)]), (size, size)) for index in picks]
     rule, reason = resolve_foreground(foreground, sample)
-    mixture = make_source(source or "patches,cutpaste,scratches", sample, size, rule)
+    mixture = make_source(source or "patches,bends,cutpaste,scratches", sample, size, rule)
     rows = sample[:: max(1, len(sample) // images)][:images]
     sheet = preview_sheet(rows, rule, mixture.sources, np.random.default_rng(seed))
     with atomic_path(out) as temporary:

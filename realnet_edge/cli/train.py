@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from realnet_edge.cli.options import category_option, data_option, json_option, workspace_option
-from realnet_edge.config import BACKBONES, SCORE_RULES, ModelConfig
+from realnet_edge.config import BACKBONES, PRECISIONS, SCORE_RULES, ModelConfig
 from realnet_edge.errors import ConfigError
 from realnet_edge.presets import PRESETS, preset
 
@@ -63,7 +63,7 @@ def _numbers(
 @click.option(
     "--foreground", metavar="RULE", help='Foreground rule such as otsu:dark:6:6, "whole" or "auto".'
 )
-@click.option("--rotate", type=float, metavar="DEGREES", help="Rotate every second image by up to this much.")
+@click.option("--rotate", type=float, metavar="DEGREES", help="Turn images by up to this much.")
 @click.option("--flip/--no-flip", default=None, help="Mirror images at random.")
 @click.option("--steps", type=int, help="Most optimiser steps.")
 @click.option("--minutes", type=float, help="Most minutes of training; 0 for no limit.")
@@ -78,6 +78,9 @@ def _numbers(
 @click.option("--seed", type=int, help="Seed of splits, weights, anomalies and order.")
 @click.option("--workers", type=int, help="Processes that synthesise anomalies.")
 @click.option("--threads", type=int, help="Threads of PyTorch; 0 for all cores.")
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), help="What a step computes in; auto: bf16 if the CPU has it."
+)
 @click.option("--resume", is_flag=True, help="Go on with an unfinished training of the same settings.")
 @click.option("--overwrite", is_flag=True, help="Replace a finished or unfinished training.")
 @json_option

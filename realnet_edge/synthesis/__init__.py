@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from realnet_edge.synthesis.base import AnomalySource, Synthetic, blend, visible_difference
+from realnet_edge.synthesis.bends import BendSource
 from realnet_edge.synthesis.cutpaste import CutPasteSource
 from realnet_edge.synthesis.foreground import ForegroundRule, foreground_mask
 from realnet_edge.synthesis.foreground_choice import choose_foreground, resolve_foreground
@@ -18,6 +19,7 @@ __all__ = [
     "DEFAULT_SPEC",
     "PRESETS",
     "AnomalySource",
+    "BendSource",
     "CutPasteSource",
     "ForegroundRule",
     "MixtureSource",

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.synthesis.base import AnomalySource, Synthetic, blend, visible_difference
+from realnet_edge.synthesis.bends import BendSource
 from realnet_edge.synthesis.cutpaste import CutPasteSource
 from realnet_edge.synthesis.foreground import ForegroundRule
 from realnet_edge.synthesis.patches import Images, PatchSource
@@ -18,8 +19,8 @@ from realnet_edge.synthesis.scratches import ScratchSource
 from realnet_edge.synthesis.shapes import blob_alpha
 from realnet_edge.synthesis.textures import TextureSource
 
-DEFAULT_SPEC = "patches:0.5,cutpaste:0.25,scratches:0.25"
-SOURCE_NAMES = ("patches", "cutpaste", "scratches", "textures=FOLDER")
+DEFAULT_SPEC = "patches:0.4,bends:0.2,cutpaste:0.2,scratches:0.2"
+SOURCE_NAMES = ("patches", "bends", "cutpaste", "scratches", "textures=FOLDER")
 # An anomaly that changes its pixels by less than this on average would teach noise as anomalous.
 MIN_DIFFERENCE = 6.0
 ATTEMPTS = 5
@@ -68,7 +69,7 @@ def make_source(
     """Build the source that a specification names.
 
     Args:
-        spec: `NAME:WEIGHT` parts joined by commas, such as "patches:0.5,cutpaste:0.25,scratches:0.25"
+        spec: `NAME:WEIGHT` parts joined by commas, such as "patches:0.5,bends:0.25,scratches:0.25"
             or "textures=/data/dtd/images:1"; a part without a weight has weight 1.
         train_images: the category's normal training images, files or (H, W, 3) uint8 arrays.
         size: side of the square image, or (height, width), in pixels.
@@ -88,6 +89,8 @@ def make_source(
         source: AnomalySource
         if name == "patches":
             source = PatchSource(train_images, shape, rule)
+        elif name == "bends":
+            source = BendSource()
         elif name == "cutpaste":
             source = CutPasteSource()
         elif name == "scratches":
@@ -110,7 +113,7 @@ def parse_spec(spec: str) -> list[tuple[str, str, float]]:
         if not colon:
             head, tail = text.strip(), "1"
         name, equals, folder = head.partition("=")
-        known = name in ("patches", "cutpaste", "scratches") and not equals
+        known = name in ("patches", "bends", "cutpaste", "scratches") and not equals
         if not known and not (name == "textures" and folder):
             raise ConfigError(
                 f"anomaly source '{text.strip()}' in '{spec}' is unknown. Valid: {', '.join(SOURCE_NAMES)}, "
@@ -144,7 +147,7 @@ def synthesise(
     or whose masked pixels change by less than 6 grey levels on average, is drawn again, up to 5
     times; then the most visible of them is taken, or, if nothing changed in any, a blob of the
     foreground shifted by 60 grey levels. Textures label the whole blended mask, as the paper does;
-    patches and CutPaste label only the part that changed, and its close surroundings.
+    patches, bends and CutPaste label only the part that changed, and its close surroundings.
 
     Args:
         image: (H, W, 3) uint8 RGB, normal.

@@ -90,15 +90,25 @@ class AnomalyDataset(Dataset[Item]):
     def _augment(self, image: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
         if self.config.flip:
             image = image[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
-        # Interpolation blurs a little: every second image stays as sharp as the ones to be judged.
-        if self.config.rotate > 0 and rng.random() < 0.5:
-            height, width = image.shape[:2]
-            angle = rng.uniform(-self.config.rotate, self.config.rotate)
-            matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), angle, 1.0)
-            image = cv2.warpAffine(
-                image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-            ).astype(np.uint8)
+        if self.config.rotate > 0:
+            image = _turned(image, self.config.rotate, rng)
         return np.ascontiguousarray(image)
+
+
+def _turned(image: npt.NDArray[np.uint8], most: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Turned by up to `most` degrees: half the time by any angle, else by quarter turns.
+
+    Interpolation changes sharpness a little, and the images to be judged will be as sharp as the
+    camera made them: so half of the samples must be, too.
+    """
+    if rng.random() < 0.5:
+        return np.rot90(image, int(rng.integers(-int(most // 90), int(most // 90) + 1)))
+    height, width = image.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), rng.uniform(-most, most), 1.0)
+    turned = cv2.warpAffine(
+        image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(turned, np.uint8)
 
 
 def collate(items: Sequence[Item]) -> Batch:

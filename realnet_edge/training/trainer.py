@@ -85,6 +85,7 @@ def train(
         [p for p in prepared.model.parameters() if p.requires_grad],
         lr=config.learning_rate,
         betas=(0.9, 0.999),
+        fused=True,
     )
     progress = Progress()
     if resume:
@@ -139,6 +140,7 @@ class _Loop:
         self.folder = folder
         self.say = say
         self.report = report
+        self.bf16 = config.precision == "bf16" or (config.precision == "auto" and computes_bf16())
         self.stopped = "steps"
         self._sums = torch.zeros(2, dtype=torch.float64)
         self._counted = 0
@@ -182,15 +184,17 @@ class _Loop:
     def _step(self, model: RealNet, batch: Batch, rate: float) -> tuple[float, float]:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        normal = model.select(normalise(torch.cat([batch.normal, batch.anomalous])))
         count = len(batch.normal)
-        selected = []
-        for block in normal:
-            # A sample without an anomaly is its own normal image: its features serve twice.
-            mixed = block[:count].clone()
-            mixed[batch.carries] = block[count:]
-            selected.append(mixed)
-        output = model.from_selected(selected, batch.mask.shape[-2:])
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            normal = model.select(normalise(torch.cat([batch.normal, batch.anomalous])))
+            selected = []
+            for block in normal:
+                # A sample without an anomaly is its own normal image: its features serve twice.
+                # The backbone is faster channels-last, the U-Nets (GroupNorm, attention) are not.
+                mixed = block[:count].clone(memory_format=torch.contiguous_format)
+                mixed[batch.carries] = block[count:]
+                selected.append(mixed)
+            output = model.from_selected(selected, batch.mask.shape[-2:])
         reconstruction, segmentation = losses(output, [block[:count] for block in normal], batch.mask)
         values = torch.stack([reconstruction.detach(), segmentation.detach()]).double()
         if not torch.isfinite(values).all():
@@ -272,6 +276,14 @@ def _refuse_to_lose(paths: CategoryPaths, settings: dict[str, Any], resume: bool
         )
     if paths.checkpoint.exists():
         raise CheckpointError(f"{paths.checkpoint} holds a finished checkpoint. Replace it with --overwrite.")
+
+
+def computes_bf16() -> bool:
+    """Whether this processor has bf16 instructions; without them PyTorch emulates bf16 slowly."""
+    return any(
+        getattr(torch.cpu, name, lambda: False)()
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
 
 
 def _copy(model: RealNet) -> dict[str, Tensor]:

@@ -46,11 +46,11 @@ def test_preview_writes_a_sheet_and_says_what_it_chose(data: Path, tmp_path: Pat
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert document["foreground"]["polarity"] == "dark"
-    assert document["sources"] == ["patches", "cutpaste", "scratches"]
+    assert document["sources"] == ["patches", "bends", "cutpaste", "scratches"]
     assert document["images"] == 4
     assert "separability" in result.stderr
     with Image.open(out) as sheet:
-        assert sheet.size == (8 * 64 + 7 * 6, 24 + 4 * 64 + 3 * 6)
+        assert sheet.size == (10 * 64 + 9 * 6, 24 + 4 * 64 + 3 * 6)
     assert list(out.parent.iterdir()) == [out]
 
 

@@ -79,6 +79,7 @@ TRAIN_OPTIONS = [
     ("--seed", "17", {"seed": 17}),
     ("--workers", "3", {"workers": 3}),
     ("--threads", "1", {"threads": 1}),
+    ("--precision", "bf16", {"precision": "bf16"}),
 ]
 
 

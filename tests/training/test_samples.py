@@ -75,7 +75,14 @@ def test_workers_change_neither_order_nor_content(dataset: AnomalyDataset) -> No
     assert all(equal(a, b) for a, b in zip(alone, helped, strict=True))
 
 
-def test_rotation_turns_every_second_image(category: CategoryData) -> None:
-    turned = AnomalyDataset(category.train[:1], 64, SynthesisConfig(rotate=180.0), WHOLE, seed=2)
-    same = [np.array_equal(turned[number][0], turned.images[0]) for number in range(40)]
-    assert 8 < sum(same) < 32
+@pytest.mark.parametrize(("most", "quarters"), [(180.0, {0, 1, 2, 3}), (100.0, {0, 1, 3}), (45.0, {0})])
+def test_every_second_image_is_turned_by_quarters_alone(
+    category: CategoryData, most: float, quarters: set[int]
+) -> None:
+    turned = AnomalyDataset(category.train[:1], 64, SynthesisConfig(rotate=most), WHOLE, seed=2)
+    exact = [
+        [k for k in range(4) if np.array_equal(turned[number][0], np.rot90(turned.images[0], k))]
+        for number in range(60)
+    ]
+    assert {k for found in exact for k in found} == quarters
+    assert 12 < sum(bool(found) for found in exact) < 48

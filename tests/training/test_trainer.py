@@ -76,6 +76,18 @@ def test_the_checkpoint_says_what_it_was_made_of(category: CategoryData, trained
         assert 0.5 < block.std() < 2
 
 
+def test_mixed_precision_learns_the_same_in_other_arithmetic(category: CategoryData, tmp_path: Path) -> None:
+    losses = {}
+    for precision in ("fp32", "bf16"):
+        config = dataclasses.replace(TRAIN, steps=2, precision=precision)
+        made = train(category, Workspace(tmp_path / precision).category("cells"), MODEL, SYNTHESIS, config)
+        assert all(v.dtype != torch.bfloat16 for v in made.model.state_dict().values())
+        (entry,) = made.training["history"]
+        losses[precision] = np.array([entry["reconstruction"], entry["segmentation"]])
+    np.testing.assert_allclose(losses["bf16"], losses["fp32"], rtol=0.03)
+    assert not np.array_equal(losses["bf16"], losses["fp32"])
+
+
 def test_curves_are_a_picture(trained: Path) -> None:
     with Image.open(Workspace(trained).category("cells").root / "training-curves.png") as picture:
         assert picture.size[0] > 800
