@@ -31,8 +31,8 @@ def command() -> None:
     "--source",
     default=None,
     metavar="SPEC",
-    help="Anomaly sources: patches, bends, cutpaste, scratches, textures=FOLDER, joined by commas; each gets its "
-    "own columns.  [default: patches,bends,cutpaste,scratches]",
+    help="Anomaly sources: patches, bends, cutpaste, scratches, textures=FOLDER, joined by commas; each gets "
+    "its own columns.  [default: patches,bends,cutpaste,scratches]",
 )
 @click.option("--images", default=6, show_default=True, type=click.IntRange(1, 64), help="Rows of the sheet.")
 @click.option("--size", default=256, show_default=True, type=click.IntRange(32, 2048), help="Side in pixels.")

@@ -79,7 +79,7 @@ def _numbers(
 @click.option("--workers", type=int, help="Processes that synthesise anomalies.")
 @click.option("--threads", type=int, help="Threads of PyTorch; 0 for all cores.")
 @click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="What a step computes in; auto: bf16 if the CPU has it."
+    "--precision", type=click.Choice(PRECISIONS), help="What steps compute in; auto: bf16 if the CPU has it."
 )
 @click.option("--resume", is_flag=True, help="Go on with an unfinished training of the same settings.")
 @click.option("--overwrite", is_flag=True, help="Replace a finished or unfinished training.")
