@@ -35,6 +35,7 @@ demo: $(READY) ## train, build, measure and run on solar cells: under 10 minutes
 	$(BIN)/realnet-edge build $(DEMO) --precision fp32
 	$(BIN)/realnet-edge build $(DEMO) --precision int8
 	$(BIN)/realnet-edge bench $(DEMO) || test $$? -eq 3
+	rm -rf demo/results.jsonl demo/overlays
 	$(BIN)/realnet-edge run $(DEMO) --source 'demo/data/elpv-mono/test/**/*' \
 		--out demo/results.jsonl --save demo/overlays
 	@echo

@@ -20,7 +20,7 @@ from realnet_edge.calibrate.sources import Sources, ensure_onnx, open_sources
 from realnet_edge.calibrate.threshold import conformal_threshold
 from realnet_edge.errors import ConfigError
 from realnet_edge.export import TorchRunner
-from realnet_edge.export.onnx_export import MODEL_NAME
+from realnet_edge.export.onnx_export import MODEL_NAME, TOLERANCE
 from realnet_edge.imaging import load_batch
 from realnet_edge.runtime import DEFAULT_BATCH_RANGE, best_backend, detect, open_runner, require_backend
 from realnet_edge.runtime.machine import describe_machine
@@ -42,12 +42,14 @@ class BuildOptions:
         method: where INT8 ranges come from, see `quantise_onnx`.
         exclude: beginnings of layer names that INT8 leaves in float, beside those that the backend
             needs in float.
+        tolerance: largest difference of the exported graph's maps from PyTorch's, see `ensure_onnx`.
     """
 
     target_fpr: float = DEFAULT_FPR
     max_batch: int = DEFAULT_BATCH_RANGE[1]
     method: str = DEFAULT_METHOD
     exclude: tuple[str, ...] = ()
+    tolerance: float = TOLERANCE
 
     def __post_init__(self) -> None:
         """Refuse values before any work is done."""
@@ -94,7 +96,7 @@ def build_bundle(
     require_backend(chosen, precision)
     sources = open_sources(workspace, category, data_root)
     report("exporting and checking the graph", 0, 1)
-    graph, _, _ = ensure_onnx(sources)
+    graph, _, _ = ensure_onnx(sources, wanted.tolerance)
     report("exporting and checking the graph", 1, 1)
     with tempfile.TemporaryDirectory(dir=sources.paths.root, prefix=".build.") as scratch:
         report(f"building the {chosen} engine", 0, 1)

@@ -63,7 +63,9 @@ class ExportReport:
             parity = tuple(Parity(**entry) for entry in document["parity"])
             return cls(**{**document, "parity": parity})
         except (KeyError, TypeError) as error:
-            raise ExportError(f"not an export report ({error}). Export again with --force.") from error
+            raise ExportError(
+                f"not an export report ({error}). Export again with `realnet-edge export`."
+            ) from error
 
 
 def read_report(folder: Path) -> ExportReport | None:

@@ -10,6 +10,8 @@ from realnet_edge.errors import ConfigError
 
 SCORE_RULES = ("avgpool16", "max")
 SCORE_WINDOW = 16
+# Sources and weights that need nothing but the category's own images.
+DEFAULT_SOURCE = "patches:0.4,bends:0.2,cutpaste:0.2,scratches:0.2"
 # What a training step may compute in.
 PRECISIONS = ("auto", "fp32", "bf16")
 
@@ -172,18 +174,22 @@ class SynthesisConfig:
             lie in any orientation. Every second image is turned by any angle up to this (uncovered
             corners repeat the border), the others by quarter turns within it, which blur nothing.
         flip: mirror normal images at random.
+        light: largest relative change of brightness: each normal image is multiplied by a factor between
+            1 / (1 + light) and 1 + light, log-uniform. Lamps age and exposure drifts.
     """
 
-    source: str = "patches:1"
+    source: str = DEFAULT_SOURCE
     foreground: str = "auto"
     anomalous_share: float = 0.5
     rotate: float = 0.0
     flip: bool = False
+    light: float = 0.0
 
     def __post_init__(self) -> None:
         share = self.anomalous_share
         _require(0.0 < share < 1.0, "anomalous_share", share, "a number between 0 and 1, both excluded")
         _require(0.0 <= self.rotate <= 180.0, "rotate", self.rotate, "0..180 degrees")
+        _require(0.0 <= self.light <= 1.0, "light", self.light, "0..1, a share of the brightness")
 
     def to_dict(self) -> dict[str, Any]:
         return to_dict(self)
@@ -207,8 +213,8 @@ class TrainConfig:
         warmup: steps over which the rate rises linearly from zero.
         validate_every: steps between validations and saved states.
         afs_batches: synthetic batches over which AFS averages its loss (official: 64).
-        statistics_batches: batches over which BatchNorm statistics of the finished model are averaged
-            anew (0: keep those of the last training batches, as published).
+        statistics_batches: batches over which BatchNorm statistics are averaged anew before every
+            validation, and so in the checkpoint (0: those of the last training batches, as published).
         seed: of weights, splits, synthesis and order.
         workers: processes that synthesise; 0 does it in the training process.
         threads: threads of PyTorch (0: all cores).
@@ -234,7 +240,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "validate_every", "afs_batches"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("minutes", "patience", "warmup", "workers", "threads", "statistics_batches"):
+        for name in ("minutes", "patience", "warmup", "workers", "threads", "statistics_batches", "seed"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         _require(self.batch >= 2, "batch", self.batch, "at least 2: BatchNorm needs more than one sample")
         _require(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "a number in (0, 1)")

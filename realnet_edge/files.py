@@ -36,9 +36,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside `path`; it replaces `path` only if the block succeeds.
 
-    A folder already at `path` stays untouched until then, and is put back if the swap fails.
+    A folder already at `path` stays untouched until then, and is put back if the swap fails. One that a
+    kill between the swap's two renames left aside is put back first.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    recover_folder(path)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     temporary.chmod(0o755)
     old = path.with_name(f".{path.name}.old-{os.getpid()}")
@@ -57,7 +59,16 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        # The only copy, if the swap failed and could not be undone.
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def recover_folder(path: Path) -> None:
+    """Put back a folder that a kill between the two renames of `atomic_folder`'s swap left aside."""
+    stranded = [] if path.exists() else list(path.parent.glob(f".{path.name}.old-*"))
+    if stranded:
+        max(stranded, key=lambda folder: folder.stat().st_mtime).rename(path)
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -2,12 +2,13 @@
 
 The engine takes uint8 RGB at a fixed size; normalisation lives inside the graph. The resize is
 PIL's bilinear filter, which is antialiased when it shrinks: OpenCV's or a GPU's plain bilinear
-gives other pixels and measurable drift.
+gives other pixels and measurable drift. Which files are images, and their order, is settled here too.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -121,6 +122,15 @@ def load_batch(paths: Iterable[Path], size: tuple[int, int]) -> npt.NDArray[np.u
     if not images:
         raise DataError("a batch of no images was asked for; give at least one path.")
     return np.stack(images)
+
+
+def natural_key(path: Path) -> tuple[tuple[tuple[int, int | str], ...], str]:
+    """Sort key in which "2.png" comes before "10.png", folder by folder, whatever the case of letters.
+
+    The path itself breaks ties. Only runs of decimal digits are numbers: "²" is a digit too, but no int.
+    """
+    pieces = re.split(r"(\d+)", path.as_posix().lower())
+    return tuple((0, int(p)) if p.isdecimal() else (1, p) for p in pieces), path.as_posix()
 
 
 def _read(path: Path, noun: str) -> bytes:

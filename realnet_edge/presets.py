@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
 from realnet_edge.errors import ConfigError
 
-_MIXED = "patches:0.4,bends:0.2,cutpaste:0.2,scratches:0.2"
-
 
 @dataclass(frozen=True)
 class Preset:
@@ -29,7 +27,7 @@ PRESETS: dict[str, Preset] = {
     "paper": Preset(
         "the published network (WideResNet50-2, 591 M parameters); needs a GPU to train",
         ModelConfig(),
-        SynthesisConfig(source=_MIXED),
+        SynthesisConfig(),
         TrainConfig(steps=20000, batch=16, learning_rate=1e-4, schedule="constant", validate_every=100),
     ),
     "edge": Preset(
@@ -37,13 +35,13 @@ PRESETS: dict[str, Preset] = {
         ModelConfig(
             backbone="tf_efficientnet_lite2",
             taps=(1, 2, 3),
-            planes=(24, 48, 64),
-            widths=(24, 32, 48),
+            planes=(24, 48, 96),
+            widths=(16, 32, 64),
             rrs_max=32,
             rrs_mean=32,
             standardise=True,
         ),
-        SynthesisConfig(source=_MIXED),
+        SynthesisConfig(light=0.15),
         TrainConfig(
             steps=4000,
             minutes=60,
@@ -54,7 +52,7 @@ PRESETS: dict[str, Preset] = {
             warmup=50,
             validate_every=250,
             afs_batches=8,
-            statistics_batches=32,
+            statistics_batches=16,
             precision="auto",
         ),
     ),
@@ -69,7 +67,7 @@ PRESETS: dict[str, Preset] = {
             rrs_mean=48,
             standardise=True,
         ),
-        SynthesisConfig(source=_MIXED, flip=True),
+        SynthesisConfig(flip=True, light=0.15),
         TrainConfig(
             steps=400,
             minutes=4,

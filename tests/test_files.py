@@ -97,6 +97,17 @@ def test_the_old_folder_comes_back_when_the_swap_fails(tmp_path: Path) -> None:
     assert names(tmp_path) == ["bundle"]
 
 
+def test_a_kill_between_the_two_renames_loses_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "state"
+    stranded = tmp_path / ".state.old-123"
+    stranded.mkdir()
+    (stranded / "a").write_text("only copy")
+    with pytest.raises(InterruptedWorkError), atomic_folder(target):
+        raise InterruptedWorkError
+    assert (target / "a").read_text() == "only copy"
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "result.json"
     write_json(target, "old")

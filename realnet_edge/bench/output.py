@@ -36,7 +36,7 @@ def write_bench(folder: Path, result: BenchResult, save_images: int = 0) -> None
     with atomic_folder(folder) as target:
         write_json(target / ROWS_JSON, document(result))
         write_csv(target / ROWS_CSV, result.rows)
-        write_report(target / REPORT, result.rows, result.evaluations)
+        write_report(target / REPORT, result.rows, result.evaluations, notes=result.notes)
         for evaluation in result.evaluations:
             name = f"{evaluation.row.name}-batch{evaluation.row.batch}"
             _save_predictions(target / "predictions" / f"{name}.npz", evaluation)
@@ -45,12 +45,12 @@ def write_bench(folder: Path, result: BenchResult, save_images: int = 0) -> None
 
 
 def document(result: BenchResult) -> dict[str, object]:
-    """The run as JSON values: the rows by the names of their columns, and the notes."""
+    """The run as JSON values: the rows by the names of their columns, the notes, and the gate."""
     return {
         "category": result.category,
         "rows": [row.to_dict() for row in result.rows],
         "notes": list(result.notes),
-        "budget_met": not result.failed,
+        "budget_met": result.budget_met,
     }
 
 

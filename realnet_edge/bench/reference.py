@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from realnet_edge import __version__
 from realnet_edge.bench.drift import Accuracy
@@ -54,13 +56,35 @@ class ReferenceStore:
         return self.folder / f"{key[:32]}.npz"
 
 
-def recorded_accuracy(manifest: Manifest | None) -> Accuracy | None:
-    """FP32 PyTorch's accuracy as `record_accuracy` wrote it into the bundle, or None.
+def recorded_accuracy(manifest: Manifest | None, images: str) -> Accuracy | None:
+    """FP32 PyTorch's accuracy as `record_accuracy` wrote it into the bundle.
 
     It stands under `accuracy.reference` in the manifest, in percent, by the names of `Accuracy`.
+
+    Args:
+        manifest: the bundle's; None for PyTorch itself.
+        images: digest of the test images at hand.
+
+    Returns:
+        None where none is recorded, or where it is that of other images.
     """
-    stated = (manifest.accuracy or {}).get("reference") if manifest is not None else None
-    if not isinstance(stated, dict):
+    stated = _stated(manifest)
+    if stated is None or not _is_of(stated, images):
         return None
-    known = {name: stated.get(name) for name in Accuracy(None).to_dict()}
+    known = {name: stated["reference"].get(name) for name in Accuracy(None).to_dict()}
     return Accuracy(**{name: float(value) for name, value in known.items() if isinstance(value, int | float)})
+
+
+def recorded_of_others(manifest: Manifest | None, images: str) -> bool:
+    """Whether the bundle records FP32 PyTorch's accuracy, but not on these images."""
+    stated = _stated(manifest)
+    return stated is not None and not _is_of(stated, images)
+
+
+def _stated(manifest: Manifest | None) -> Mapping[str, Any] | None:
+    accuracy = manifest.accuracy if manifest is not None else None
+    return accuracy if accuracy is not None and isinstance(accuracy.get("reference"), dict) else None
+
+
+def _is_of(stated: Mapping[str, Any], images: str) -> bool:
+    return bool(stated.get("images_sha256") == images)

@@ -16,7 +16,7 @@ from realnet_edge.bench.measure import Timing
 from realnet_edge.bench.predictions import Predictions
 from realnet_edge.bench.process import Worker
 from realnet_edge.bench.settings import BenchSettings
-from realnet_edge.bench.subjects import Subject
+from realnet_edge.bench.subjects import PYTORCH, Subject
 from realnet_edge.errors import BundleError
 
 ROUNDS = 5
@@ -59,6 +59,11 @@ class Rounds:
         folder: an existing temporary folder.
         known: gives answers that are stored already.
         progress: is told of every step, if given.
+
+    Attributes:
+        facts: what each engine that was opened said of itself, by its name.
+        reference: FP32 PyTorch's answers where it takes none of the batch sizes, so that it has no row
+            among those measured; else None.
     """
 
     def __init__(
@@ -75,6 +80,8 @@ class Rounds:
         self._threads = threads
         self._folder = folder
         self._known = known
+        self.facts: dict[str, EngineFacts] = {}
+        self.reference: Predictions | None = None
         self._progress = progress
         self._batches = sorted(set(settings.batches))
         self._done = 0
@@ -101,10 +108,14 @@ class Rounds:
                 job = Job(subject.path, subject.manifest is not None, self._threads, self._frames())
                 worker = stack.enter_context(Worker(subject.name, job, self._folder))
                 self._check_origin(subject, worker.facts)
+                self.facts[subject.name] = worker.facts
                 workers.append((subject, worker))
             pairs = [(batch, *pair) for batch in self._batches for pair in workers]
             able = [pair for pair in pairs if takes(pair[2].facts, pair[0])]
-            self._done += (len(pairs) - len(able)) * (len(self._shares()) + 1)
+            # Without any row there is nothing that would be compared with it.
+            wanted = bool(able) or self._settings.sequential
+            untimed = [pair for pair in workers if wanted and self._is_untimed_reference(*pair)]
+            self._done += (len(pairs) - len(able)) * (len(self._shares()) + 1) - len(untimed)
             times: dict[tuple[str, int], list[dict[str, Any]]] = {}
             for batch in self._batches:
                 for runs in self._shares():
@@ -112,6 +123,9 @@ class Rounds:
                         self._begin(f"timing {subject.name}, batch {batch}")
                         part = self._time(subject, worker, batch, runs)
                         times.setdefault((subject.name, batch), []).append(part)
+            for subject, worker in untimed:
+                low, high = worker.facts.batch_range
+                self.reference = self._answers(subject, worker, min(max(self._batches[0], low), high))
             order = {subject.name: place for place, subject in enumerate(subjects)}
             able.sort(key=lambda pair: (order[pair[1].name], pair[0]))
             return [self._finish(s, w, batch, times[s.name, batch]) for batch, s, w in able]
@@ -122,8 +136,8 @@ class Rounds:
         if facts.checkpoint_sha256 != checkpoint:
             raise BundleError(
                 f"{subject.name} was built from checkpoint {facts.checkpoint_sha256[:12]}, but {first} is of "
-                f"{checkpoint[:12]}: their rows cannot stand side by side. Build it again with `realnet-edge "
-                f"build --precision {subject.precision} --backend {subject.backend}`, or leave it out."
+                f"{checkpoint[:12]}: their rows cannot stand side by side. Build it again with `"
+                f"{subject.rebuild}`, or leave it out."
             )
 
     def _time(self, subject: Subject, worker: Worker, batch: int, runs: int) -> dict[str, Any]:
@@ -134,6 +148,12 @@ class Rounds:
         self, subject: Subject, worker: Worker, batch: int, parts: Sequence[Mapping[str, Any]]
     ) -> Measured:
         """Join the rounds and add the answers on all images."""
+        predictions = self._answers(subject, worker, batch)
+        timing = Timing(batch, _joined(parts, "engine_ms"), _joined(parts, "end_to_end_ms"))
+        return Measured(subject, worker.facts, timing, parts[-1]["peak_memory_mb"], predictions)
+
+    def _answers(self, subject: Subject, worker: Worker, batch: int) -> Predictions:
+        """The answers on all images: stored ones where there are any."""
         self._begin(f"accuracy of {subject.name}, batch {batch}")
         predictions = self._known(subject, worker.facts)
         if predictions is None:
@@ -141,8 +161,11 @@ class Rounds:
             worker.call("predict", batch=batch, paths=[str(path) for path in self._paths], out=str(out))
             predictions = Predictions.load(out)
             out.unlink()
-        timing = Timing(batch, _joined(parts, "engine_ms"), _joined(parts, "end_to_end_ms"))
-        return Measured(subject, worker.facts, timing, parts[-1]["peak_memory_mb"], predictions)
+        return predictions
+
+    def _is_untimed_reference(self, subject: Subject, worker: Worker) -> bool:
+        """Whether it is PyTorch, and no batch size of this run is one that it takes."""
+        return subject.backend == PYTORCH and not any(takes(worker.facts, b) for b in self._batches)
 
     def _shares(self) -> list[int]:
         """Timed calls of each round."""

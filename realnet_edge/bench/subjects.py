@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from realnet_edge.bundle import BACKENDS, PRECISIONS, Manifest, list_bundles, read_manifest
+from realnet_edge.bundle import BACKENDS, PRECISIONS, Manifest, build_command, list_bundles, read_manifest
 from realnet_edge.errors import BundleError, ConfigError
 from realnet_edge.workspace import Workspace
 
@@ -23,12 +23,14 @@ class Subject:
         precision: "fp32", "fp16" or "int8".
         path: the checkpoint's or the bundle's folder.
         manifest: the bundle's, not verified yet; None for PyTorch.
+        rebuild: the command that builds the bundle again; empty for PyTorch.
     """
 
     backend: str
     precision: str
     path: Path
     manifest: Manifest | None
+    rebuild: str = ""
 
     @property
     def name(self) -> str:
@@ -91,7 +93,8 @@ def reference_missing(workspace: Workspace, category: str) -> str | None:
 
 def _bundle(workspace: Workspace, category: str, backend: str, precision: str) -> Subject:
     path = workspace.category(category).bundle(backend, precision)
-    return Subject(backend, precision, path, read_manifest(path)[0])
+    rebuild = build_command(workspace, category, precision, backend)
+    return Subject(backend, precision, path, read_manifest(path)[0], rebuild)
 
 
 def _check(what: str, names: Sequence[str], valid: Sequence[str]) -> None:
@@ -105,9 +108,8 @@ def _nothing_fits(
 ) -> str:
     there = ", ".join("-".join(names) for names in list_bundles(workspace, category)) or "none"
     chosen = " and ".join("/".join(names) for names in (backends, precisions) if names)
-    command = f"realnet-edge build --category {category} --precision {[*precisions, 'int8'][0]}"
-    engines = [backend for backend in backends if backend != PYTORCH]
-    command += f" --backend {engines[0]}" if engines else ""
+    engine = next((backend for backend in backends if backend != PYTORCH), None)
+    command = build_command(workspace, category, [*precisions, "int8"][0], engine)
     return (
         f"category {category!r} has no bundle{f' of {chosen}' if chosen else ''} in {workspace.root}; "
         f"there: {there}. Build one with: {command}"

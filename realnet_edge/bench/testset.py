@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from realnet_edge.data import CategoryData, Sample, load_category
-from realnet_edge.errors import ConfigError, DataError
+from realnet_edge.data import CategoryData, Sample, Splits, load_category, refuse_leaks
+from realnet_edge.errors import CheckpointError, ConfigError, DataError
 from realnet_edge.files import read_json
 from realnet_edge.imaging import load_mask
+
+# As `realnet_edge.model.checkpoint` names it, which needs torch.
+_RECORD = "checkpoint.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,23 +64,28 @@ class TestSet:
         return digest.hexdigest()
 
 
-def load_test_set(root: Path, category: str, images: int | None = None) -> TestSet:
+def load_test_set(
+    root: Path, category: str, images: int | None = None, splits: Splits | None = None
+) -> TestSet:
     """The test images of a category, or an evenly spread part of them with the same share of defects.
 
     Args:
         root: folder that holds the category, or the category's own.
         category: its name.
         images: take at most that many, at least 2; None takes all.
+        splits: what the model was made with, where that is known.
 
     Raises:
         ConfigError: `images` below 2.
-        DataError: no such category, or it has no test images.
+        DataError: no such category, it has no test images, or the model was trained with some of them.
     """
     if images is not None and images < 2:
         raise ConfigError(f"{images} test images are too few: give at least 2, one good and one defect.")
     data = load_category(root, category)
     if not data.test:
         raise DataError(f"{data.root} has no test images: {_wanted(data)}")
+    if splits is not None:
+        refuse_leaks(splits, data)
     samples = data.test if images is None else _spread(data.test, images)
     return TestSet(samples, data.has_masks)
 
@@ -88,7 +96,7 @@ def recorded_root(checkpoint: Path) -> Path:
     Raises:
         ConfigError: there is no such record, or the folder is gone.
     """
-    record = checkpoint / "checkpoint.json"
+    record = checkpoint / _RECORD
     try:
         root = Path(read_json(record)["data"]["root"])
     except (OSError, json.JSONDecodeError, KeyError, TypeError):
@@ -98,6 +106,26 @@ def recorded_root(checkpoint: Path) -> Path:
     if not root.is_dir():
         raise ConfigError(f"{root}, where the training images were, is gone: give their folder with --data.")
     return root
+
+
+def recorded_splits(checkpoint: Path) -> Splits | None:
+    """Which images a checkpoint was made with, as it recorded them; needs no torch.
+
+    None where there is no checkpoint, as on a device that has the bundles alone.
+
+    Raises:
+        CheckpointError: its record cannot be read.
+    """
+    record = checkpoint / _RECORD
+    if not record.is_file():
+        return None
+    try:
+        return Splits.from_dict(read_json(record)["splits"])
+    except (OSError, ValueError, KeyError, TypeError, DataError) as error:
+        raise CheckpointError(
+            f"{record} does not tell which images the model was trained with ({error}), and it must not be "
+            "tested on them. Restore the file or train again."
+        ) from error
 
 
 def _spread(samples: tuple[Sample, ...], count: int) -> tuple[Sample, ...]:

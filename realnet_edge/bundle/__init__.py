@@ -8,7 +8,7 @@ from realnet_edge.bundle.bundle import (
     read_manifest,
     write_bundle,
 )
-from realnet_edge.bundle.locate import bundle_path, find_bundles, list_bundles
+from realnet_edge.bundle.locate import build_command, bundle_path, find_bundles, list_bundles
 from realnet_edge.bundle.manifest import (
     BACKENDS,
     OUTPUTS,
@@ -29,6 +29,7 @@ __all__ = [
     "InputSpec",
     "Manifest",
     "Threshold",
+    "build_command",
     "bundle_path",
     "check_files",
     "find_bundles",

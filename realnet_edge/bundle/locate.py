@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from realnet_edge.bundle.manifest import BACKENDS, MANIFEST_NAME, PRECISIONS
 from realnet_edge.errors import BundleError
-from realnet_edge.workspace import Workspace
+from realnet_edge.workspace import DEFAULT_WORKSPACE, Workspace
 
 
 def list_bundles(workspace: Workspace, category: str) -> list[tuple[str, str]]:
@@ -56,6 +57,14 @@ def _check_name(what: str, name: str | None, valid: tuple[str, ...]) -> None:
         raise BundleError(f"{what} {name!r} is unknown: use {', '.join(valid)}.")
 
 
+def build_command(workspace: Workspace, category: str, precision: str, backend: str | None = None) -> str:
+    """The command line that builds a bundle, quoted for a shell."""
+    words = ["realnet-edge", "build", "--category", category, "--precision", precision]
+    words += ["--backend", backend] if backend else []
+    words += ["--workspace", str(workspace.root)] if workspace.root != DEFAULT_WORKSPACE else []
+    return shlex.join(words)
+
+
 def _absent(
     workspace: Workspace,
     category: str,
@@ -64,10 +73,7 @@ def _absent(
     present: list[tuple[str, str]],
 ) -> str:
     wanted = "-".join(name for name in (backend, precision) if name)
-    command = f"realnet-edge build --category {category} --precision {precision or 'int8'}"
-    command += f" --backend {backend}" if backend else ""
-    if workspace.root != Path("workspace"):
-        command += f" --workspace {workspace.root}"
+    command = build_command(workspace, category, precision or "int8", backend)
     names = ", ".join("-".join(names) for names in present)
     exist = f"It has {names}." if names else "It has none yet."
     what = f"no {wanted} bundle" if wanted else "no bundle"

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-
-_DIGITS = re.compile(r"(\d+)")
 
 
 @dataclass(frozen=True)
@@ -39,9 +35,3 @@ class Frame:
 def utc_now() -> str:
     """The time now in UTC, ISO 8601 with milliseconds."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
-    """Sorting key in which part2.png comes before part10.png, folder by folder."""
-    pieces = _DIGITS.split(path.as_posix().lower())
-    return tuple((0, int(piece)) if piece.isdigit() else (1, piece) for piece in pieces)

@@ -12,9 +12,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from realnet_edge.camera.frames import Frame, natural_key, utc_now
+from realnet_edge.camera.frames import Frame, utc_now
 from realnet_edge.errors import DataError
-from realnet_edge.imaging import IMAGE_SUFFIXES, load_image
+from realnet_edge.imaging import IMAGE_SUFFIXES, load_image, natural_key
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".wmv"})
 _DEFAULT_FPS = 10.0

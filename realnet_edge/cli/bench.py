@@ -72,17 +72,23 @@ def command(
 
     FP32 PyTorch runs beside the bundles where it can, each engine in a process of its own and in turns.
     Results go to bench/latest in the category's folder: rows.json, rows.csv and report.html. The exit
-    status is 3 when an engine does not keep the budget. --record gives a bundle's manifest its accuracy, so
-    that machines without torch have something to compare with.
+    status is 3 when an engine does not keep the budget; engines without anything to compare with do not
+    fail it. --record gives a bundle's manifest its accuracy on all test images, so that machines without
+    torch have something to compare with on the same images.
     """
     from realnet_edge.bench import BenchSettings, document, record_accuracy, run_bench, write_bench
     from realnet_edge.cli.output import console, print_json, say
-    from realnet_edge.errors import GateError
+    from realnet_edge.errors import ConfigError, GateError
     from realnet_edge.report.html import write_report
     from realnet_edge.report.rows import write_csv
     from realnet_edge.report.table import ResultTable
     from realnet_edge.workspace import Workspace
 
+    if record and images is not None:
+        raise ConfigError(
+            f"--record and --images {images} cannot go together: the bundles are to tell the accuracy on all "
+            "test images. Leave one of the two out."
+        )
     settings = BenchSettings(
         data=data,
         backends=backends,
@@ -102,16 +108,16 @@ def command(
     if csv_file is not None:
         write_csv(csv_file, result.rows)
     if html_file is not None:
-        write_report(html_file, result.rows, result.evaluations)
-
-    if record:
-        record_accuracy(place, result)
+        write_report(html_file, result.rows, result.evaluations, notes=result.notes)
     console.print(ResultTable(result.rows))
     for note in result.notes:
         say(note)
     say(f"Report: {folder / 'report.html'}")
     if as_json:
         print_json(document(result) | {"folder": str(folder)})
+    # Last, for it may fail: what was measured is out by now.
+    if record:
+        record_accuracy(place, result)
     if result.failed:
         names = ", ".join(f"{row.name} (batch {row.batch})" for row in result.failed)
         raise GateError(

@@ -43,6 +43,13 @@ if TYPE_CHECKING:
 @click.option(
     "--exclude", multiple=True, metavar="LAYER", help="Beginning of layer names that INT8 spares; repeatable."
 )
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1e-4,
+    show_default=True,
+    help="Largest difference of the exported graph's anomaly map from PyTorch.",
+)
 @json_option
 def command(
     category: str,
@@ -54,6 +61,7 @@ def command(
     max_batch: int,
     calibration_method: str,
     exclude: tuple[str, ...],
+    tolerance: float,
     as_json: bool,
 ) -> None:
     """Build an engine bundle, with its threshold, from a trained category.
@@ -73,7 +81,7 @@ def command(
     need_training_packages("build")
     from realnet_edge.calibrate import BuildOptions, build_bundle, shortfall
 
-    options = BuildOptions(fpr, max_batch, calibration_method, exclude)
+    options = BuildOptions(fpr, max_batch, calibration_method, exclude, tolerance)
     with _progress() as progress:
         bundle = build_bundle(
             Workspace(workspace),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from realnet_edge.training.state import Progress
 
 _MODEL = ("backbone", "taps", "planes", "widths", "rrs_max", "rrs_mean", "image_size", "score_rule")
-_SYNTHESIS = ("source", "foreground", "rotate", "flip")
+_SYNTHESIS = ("source", "foreground", "rotate", "flip", "light")
 
 
 def _numbers(
@@ -65,6 +65,7 @@ def _numbers(
 )
 @click.option("--rotate", type=float, metavar="DEGREES", help="Turn images by up to this much.")
 @click.option("--flip/--no-flip", default=None, help="Mirror images at random.")
+@click.option("--light", type=float, metavar="SHARE", help="Vary brightness by up to this share.")
 @click.option("--steps", type=int, help="Most optimiser steps.")
 @click.option("--minutes", type=float, help="Most minutes of training; 0 for no limit.")
 @click.option("--patience", type=int, help="Validations without improvement before it stops; 0 for never.")
@@ -74,7 +75,11 @@ def _numbers(
 @click.option("--warmup", type=int, help="Steps over which the rate rises.")
 @click.option("--validate-every", type=int, help="Steps between validations and saved states.")
 @click.option("--afs-batches", type=int, help="Batches over which AFS judges channels.")
-@click.option("--statistics-batches", type=int, help="Batches of the final BatchNorm statistics; 0 for none.")
+@click.option(
+    "--statistics-batches",
+    type=int,
+    help="Batches that BatchNorm statistics are averaged over; 0 for the last.",
+)
 @click.option("--seed", type=int, help="Seed of splits, weights, anomalies and order.")
 @click.option("--workers", type=int, help="Processes that synthesise anomalies.")
 @click.option("--threads", type=int, help="Threads of PyTorch; 0 for all cores.")

@@ -5,7 +5,7 @@ from realnet_edge.data.check import ImageFacts, check_images, duplicates, inspec
 from realnet_edge.data.elpv import CELL_KINDS, ElpvCategory, write_elpv
 from realnet_edge.data.reading import load_batches
 from realnet_edge.data.report import CategoryReport, examine
-from realnet_edge.data.splits import MIN_GOOD_IMAGES, Splits, make_splits, verify_splits
+from realnet_edge.data.splits import MIN_GOOD_IMAGES, Splits, make_splits, refuse_leaks
 
 __all__ = [
     "CELL_KINDS",
@@ -24,6 +24,6 @@ __all__ = [
     "load_batches",
     "load_category",
     "make_splits",
-    "verify_splits",
+    "refuse_leaks",
     "write_elpv",
 ]

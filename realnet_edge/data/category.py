@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from realnet_edge.data.masks import find_masks
 from realnet_edge.errors import DataError
-from realnet_edge.imaging import IMAGE_SUFFIXES
+from realnet_edge.imaging import IMAGE_SUFFIXES, natural_key
 from realnet_edge.workspace import Workspace
 
 GOOD = "good"
@@ -100,12 +99,6 @@ def list_images(folder: Path) -> tuple[Path, ...]:
         return ()
     files = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     return tuple(sorted((p for p in files if p.name[0] != "." and p.is_file()), key=natural_key))
-
-
-def natural_key(path: Path) -> tuple[tuple[tuple[int, str], ...], str]:
-    """Sort key by name with runs of digits compared as numbers; the name itself breaks ties."""
-    parts = re.split(r"(\d+)", path.name.lower())
-    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in parts if part), path.name
 
 
 def _category_folder(root: Path, category: str) -> Path:

@@ -7,12 +7,10 @@ from realnet_edge.metrics.correlation import spearman
 from realnet_edge.metrics.official import pro_reference
 from realnet_edge.metrics.pixels import PixelScores, pixel_scores
 from realnet_edge.metrics.pro import au_pro
-from realnet_edge.metrics.scores import average_pool_max
 
 __all__ = [
     "PixelScores",
     "au_pro",
-    "average_pool_max",
     "image_auroc",
     "pixel_auroc",
     "pixel_scores",

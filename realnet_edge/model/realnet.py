@@ -72,7 +72,8 @@ class RealNet(nn.Module):
     def from_selected(self, selected: list[Tensor], size: torch.Size) -> RealNetOutput:
         """The trained part of the network, from selected features to logits at `size`."""
         reconstructed = [unet(block) for unet, block in zip(self.reconstruction, selected, strict=True)]
-        residuals = [(s - r.to(s.dtype)) ** 2 for s, r in zip(selected, reconstructed, strict=True)]
+        # Small differences of large numbers: in float32 under autocast, too.
+        residuals = [(s.float() - r.float()) ** 2 for s, r in zip(selected, reconstructed, strict=True)]
         planes, indices = self.rrs(residuals)
         logits = F.interpolate(self.discriminator(planes), size=size, mode="bilinear", align_corners=True)
         return RealNetOutput(logits, indices, selected, reconstructed)
@@ -90,7 +91,7 @@ def losses(output: RealNetOutput, normal: list[Tensor], mask: Tensor) -> tuple[T
         The sum over blocks of mean squared reconstruction errors, and the pixel cross-entropy.
     """
     pairs = zip(output.reconstructed, normal, strict=True)
-    reconstruction = torch.stack([F.mse_loss(r.float(), n) for r, n in pairs]).sum()
+    reconstruction = torch.stack([F.mse_loss(r.float(), n.float()) for r, n in pairs]).sum()
     return reconstruction, F.cross_entropy(output.logits.float(), mask)
 
 

@@ -33,6 +33,7 @@ def write_report(
     evaluations: Sequence[Evaluation],
     title: str | None = None,
     created: datetime | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Write the report, atomically.
 
@@ -42,12 +43,13 @@ def write_report(
         evaluations: Answers behind the rows; rows without one are shown in the table alone.
         title: Heading; the category's name if not given.
         created: Time of the measurement; now if not given.
+        notes: What the reader must know beside the figures, a sentence each.
 
     Raises:
         DataError: no rows, rows of several categories, evaluations that were not measured on the
             same images, or a test image that cannot be read any more.
     """
-    document = render(rows, evaluations, title, created)
+    document = render(rows, evaluations, title, created, notes)
     with atomic_path(path) as temporary:
         temporary.write_text(document, encoding="utf-8")
 
@@ -57,6 +59,7 @@ def render(
     evaluations: Sequence[Evaluation],
     title: str | None = None,
     created: datetime | None = None,
+    notes: Sequence[str] = (),
 ) -> str:
     """The report's HTML; see `write_report`."""
     advice = advise(rows, evaluations)
@@ -72,7 +75,7 @@ def render(
         _header(heading, rows, created or datetime.now(timezone.utc), bool(evaluations), bool(sections)),
         "<main>",
         _verdict(advice, shown),
-        _table(rows, advice.row),
+        _table(rows, advice.row, notes),
         _figures(evaluations, shown),
         _gallery(sections, shown),
         _meanings(),
@@ -146,7 +149,7 @@ def _tiles(row: ResultRow, shown: Evaluation | None) -> str:
     return f'<dl class="tiles">{cells}</dl>'
 
 
-def _table(rows: Sequence[ResultRow], chosen: ResultRow | None) -> str:
+def _table(rows: Sequence[ResultRow], chosen: ResultRow | None, notes: Sequence[str]) -> str:
     # On a phone only the first columns are in view: the engine to ship is one of them.
     rows = sorted(rows, key=lambda row: row is not chosen)
     marks = [' class="chosen"' if row is chosen else "" for row in rows]
@@ -166,12 +169,13 @@ def _table(rows: Sequence[ResultRow], chosen: ResultRow | None) -> str:
                 f"<td{mark}>{escape(column.show(row))}</td>" for row, mark in zip(rows, marks, strict=True)
             )
             lines.append(f'<tr><th scope="row">{column.name}</th>{cells}</tr>')
+    remarks = "".join(f'<p class="soft">{escape(note)}</p>' for note in notes)
     return (
         '<section id="table"><h2>Results</h2><p class="soft">One column an engine; a dash is what was not '
         "measured. Accuracy and drift come from the same run as the speed.</p>\n"
         '<div class="card scroll" role="region" aria-label="Results of all engines" tabindex="0"><table>\n'
         f'<thead><tr><th scope="col">engine</th>{heads}</tr></thead>\n<tbody>{"".join(lines)}</tbody>'
-        "</table></div></section>"
+        f"</table></div>{remarks}</section>"
     )
 
 

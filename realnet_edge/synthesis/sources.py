@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from realnet_edge.config import DEFAULT_SOURCE
 from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.synthesis.base import AnomalySource, Synthetic, blend, visible_difference
 from realnet_edge.synthesis.bends import BendSource
@@ -19,7 +20,6 @@ from realnet_edge.synthesis.scratches import ScratchSource
 from realnet_edge.synthesis.shapes import blob_alpha
 from realnet_edge.synthesis.textures import TextureSource
 
-DEFAULT_SPEC = "patches:0.4,bends:0.2,cutpaste:0.2,scratches:0.2"
 SOURCE_NAMES = ("patches", "bends", "cutpaste", "scratches", "textures=FOLDER")
 # An anomaly that changes its pixels by less than this on average would teach noise as anomalous.
 MIN_DIFFERENCE = 6.0
@@ -117,7 +117,7 @@ def parse_spec(spec: str) -> list[tuple[str, str, float]]:
         if not known and not (name == "textures" and folder):
             raise ConfigError(
                 f"anomaly source '{text.strip()}' in '{spec}' is unknown. Valid: {', '.join(SOURCE_NAMES)}, "
-                f"each with a weight, such as {DEFAULT_SPEC}."
+                f"each with a weight, such as {DEFAULT_SOURCE}."
             )
         try:
             weight = float(tail)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +17,10 @@ from realnet_edge.imaging import load_batch
 from realnet_edge.model import RealNet, normalise
 from realnet_edge.model.afs import channel_statistics, select_channels
 from realnet_edge.model.backbone import load_pretrained
-from realnet_edge.synthesis import ForegroundRule, choose_foreground
+from realnet_edge.synthesis import ForegroundRule, resolve_foreground
+from realnet_edge.synthesis.foreground_choice import MAX_IMAGES
 from realnet_edge.training.samples import AnomalyDataset, batches
 
-# Enough to see how stable a rule is over a category.
-_FOREGROUND_IMAGES = 24
 # Keeps the numbers of AFS samples apart from those of training, which count from 0.
 _AFS_FIRST = 1 << 40
 
@@ -64,10 +63,7 @@ def prepare(
     splits = make_splits(category, train.seed)
     paths = splits.paths(category.root, "train")
     size = model_config.image_size
-    if synthesis.foreground == "auto":
-        rule, reason = choose_foreground(list(load_batch(paths[:_FOREGROUND_IMAGES], (size, size))))
-    else:
-        rule, reason = ForegroundRule.parse(synthesis.foreground), "given"
+    rule, reason = resolve_foreground(synthesis.foreground, list(load_batch(_spread(paths), (size, size))))
     training = AnomalyDataset(paths, size, synthesis, rule, train.seed)
     # Validation judges images as they are: no rotation or flips.
     plain = SynthesisConfig(source=synthesis.source, foreground=synthesis.foreground)
@@ -77,6 +73,12 @@ def prepare(
     model = RealNet(model_config)
     origin = load_pretrained(model.backbone, model_config, weights)
     return Prepared(model, splits, rule, reason, training, validation, origin)
+
+
+def _spread(paths: Sequence[Path]) -> list[Path]:
+    """As many as the choice of a foreground looks at, evenly spaced: names often follow batches or days."""
+    picks = np.unique(np.linspace(0, len(paths) - 1, min(len(paths), MAX_IMAGES)).round().astype(int))
+    return [paths[int(index)] for index in picks]
 
 
 def fit_features(prepared: Prepared, train: TrainConfig) -> None:

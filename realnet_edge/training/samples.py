@@ -92,6 +92,9 @@ class AnomalyDataset(Dataset[Item]):
             image = image[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
         if self.config.rotate > 0:
             image = _turned(image, self.config.rotate, rng)
+        if self.config.light > 0:
+            most = np.log1p(self.config.light)
+            image = np.clip(np.rint(image * np.exp(rng.uniform(-most, most))), 0, 255).astype(np.uint8)
         return np.ascontiguousarray(image)
 
 

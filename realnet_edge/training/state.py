@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -92,7 +93,12 @@ def load_training_state(
     saved = read_settings(folder)
     if saved is None:
         raise CheckpointError(f"no unfinished training in {folder} to resume.")
-    tensors = load_file(folder / _TENSORS)
+    try:
+        tensors = load_file(folder / _TENSORS)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"{folder / _TENSORS}: not a readable training state ({error}). Start again with --overwrite."
+        ) from error
     moments: dict[int, dict[str, Tensor]] = {}
     best: dict[str, Tensor] = {}
     current: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""BatchNorm statistics of a finished model, averaged over many batches instead of the last few.
+"""BatchNorm statistics of a model to be judged, averaged over many batches instead of the last few.
 
 RRS normalises with momentum 0.9, so its running statistics are nearly those of the last training
 batch alone, and with small batches they decide by chance which residual planes are chosen. Wu and

@@ -16,13 +16,14 @@ from torch import Tensor
 from realnet_edge import __version__
 from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
 from realnet_edge.data import CategoryData
-from realnet_edge.errors import CheckpointError, DataError, RealnetEdgeError
+from realnet_edge.errors import RealnetEdgeError
 from realnet_edge.model import RealNet, losses, normalise
 from realnet_edge.model.checkpoint import Checkpoint, save_checkpoint
 from realnet_edge.training.curves import write_curves
 from realnet_edge.training.preparation import Prepared, fit_features, prepare
+from realnet_edge.training.resuming import discard_leftovers, refuse_changed_images, refuse_to_lose
 from realnet_edge.training.samples import Batch, batches
-from realnet_edge.training.state import Progress, load_training_state, read_settings, save_training_state
+from realnet_edge.training.state import Progress, load_training_state, save_training_state
 from realnet_edge.training.statistics import refresh_statistics
 from realnet_edge.training.validation import validate
 from realnet_edge.workspace import CategoryPaths
@@ -72,10 +73,20 @@ def train(
         "train": config.to_dict(),
         "category": category.name,
     }
-    _refuse_to_lose(paths, settings, resume, overwrite)
+    unfinished = refuse_to_lose(paths, settings, resume, overwrite)
     if config.threads:
         torch.set_num_threads(config.threads)
     prepared = prepare(category, model_config, synthesis, config, weights)
+    settings["splits"] = prepared.splits.to_dict()
+    settings["arithmetic"] = "bf16" if in_bf16(config.precision) else "fp32"
+    if unfinished is not None:
+        refuse_changed_images(unfinished, settings, category)
+        if unfinished["arithmetic"] != settings["arithmetic"]:
+            say(
+                f"this training began in {unfinished['arithmetic']} and goes on in {settings['arithmetic']}: "
+                "the weights will differ from those of one machine"
+            )
+    discard_leftovers(paths.training, keep_state=resume)
     say(
         f"{len(prepared.splits.train)} images to train, {len(prepared.splits.held_out)} held out, "
         f"{len(prepared.splits.calibration)} for calibration; backbone weights: {prepared.weights}"
@@ -101,7 +112,6 @@ def train(
     loop = _Loop(prepared, config, optimiser, progress, best, settings, paths.training, say, report)
     loop.run()
     prepared.model.load_state_dict(loop.best)
-    refresh_statistics(prepared.model, prepared.training, config.statistics_batches, config.batch)
     checkpoint = Checkpoint(
         model=prepared.model.eval(),
         config=model_config,
@@ -109,7 +119,12 @@ def train(
         splits=prepared.splits.to_dict(),
         data={"root": str(category.root.resolve()), "layout": category.layout},
         foreground={"rule": str(prepared.rule), "reason": prepared.reason},
-        training={**settings, "stopped": loop.stopped, **_summary(progress), "versions": _versions()},
+        training={
+            **_without_splits(settings),
+            "stopped": loop.stopped,
+            **_summary(progress),
+            "versions": _versions(),
+        },
     )
     save_checkpoint(paths.checkpoint, checkpoint)
     shutil.rmtree(paths.training)
@@ -140,7 +155,7 @@ class _Loop:
         self.folder = folder
         self.say = say
         self.report = report
-        self.bf16 = config.precision == "bf16" or (config.precision == "auto" and computes_bf16())
+        self.bf16 = in_bf16(config.precision)
         self.stopped = "steps"
         self._sums = torch.zeros(2, dtype=torch.float64)
         self._counted = 0
@@ -213,12 +228,14 @@ class _Loop:
         )
 
     def _validate(self, rate: float) -> None:
-        progress = self.progress
+        config, progress, model = self.config, self.progress, self.prepared.model
+        refresh_statistics(model, self.prepared.training, config.statistics_batches, config.batch)
         try:
-            found = validate(self.prepared.model, self.prepared.validation, self.config.batch)
-        except DataError as error:
+            found = validate(model, self.prepared.validation, config.batch)
+        except FloatingPointError as error:
             # The losses were finite, the weights after the last step are not.
-            raise self._diverged("scores of the validation images are not finite") from error
+            raise self._diverged(str(error)) from error
+        model.train()
         mean = self._sums / max(1, self._counted)
         self._sums, self._counted = torch.zeros(2, dtype=torch.float64), 0
         progress.history.append(
@@ -236,7 +253,7 @@ class _Loop:
         improved = found.score > progress.best_score
         if improved:
             progress.best_score, progress.best_step, progress.stale = found.score, progress.step, 0
-            self.best = _copy(self.prepared.model)
+            self.best = _copy(model)
         else:
             progress.stale += 1
         self.say(
@@ -252,38 +269,21 @@ class _Loop:
         write_curves(self.folder.parent / "training-curves.png", self.progress.history)
 
 
-def _refuse_to_lose(paths: CategoryPaths, settings: dict[str, Any], resume: bool, overwrite: bool) -> None:
-    """Nothing finished or half done is replaced unless the user says so."""
-    unfinished = read_settings(paths.training) if not overwrite else None
-    if resume:
-        if unfinished is None:
-            raise CheckpointError(
-                f"no unfinished training in {paths.training} to resume. Leave --resume out."
-            )
-        differing = [k for k in settings if settings[k] != unfinished[1].get(k)]
-        if differing:
-            raise CheckpointError(
-                f"the unfinished training in {paths.training} was started with other settings ({differing}). "
-                "Give the same options, or start again with --overwrite."
-            )
-        return
-    if overwrite:
-        return
-    if unfinished is not None:
-        raise CheckpointError(
-            f"an unfinished training lies in {paths.training} (step {unfinished[0].step}). "
-            "Go on with --resume, or start again with --overwrite."
-        )
-    if paths.checkpoint.exists():
-        raise CheckpointError(f"{paths.checkpoint} holds a finished checkpoint. Replace it with --overwrite.")
+def in_bf16(precision: str) -> bool:
+    """Whether steps compute in bf16: "auto" does where the processor can, for PyTorch emulates it slowly."""
+    return precision == "bf16" or (precision == "auto" and _has_bf16())
 
 
-def computes_bf16() -> bool:
-    """Whether this processor has bf16 instructions; without them PyTorch emulates bf16 slowly."""
+def _has_bf16() -> bool:
     return any(
         getattr(torch.cpu, name, lambda: False)()
         for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     )
+
+
+def _without_splits(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings as the checkpoint records them; it has a place of its own for the splits."""
+    return {k: v for k, v in settings.items() if k != "splits"}
 
 
 def _copy(model: RealNet) -> dict[str, Tensor]:

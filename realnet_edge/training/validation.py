@@ -39,20 +39,23 @@ class Validation:
 def validate(model: RealNet, dataset: AnomalyDataset, batch: int) -> Validation:
     """Evaluate on `ROUNDS` passes over a dataset whose samples carry an anomaly every second time.
 
-    The samples are numbered from 0, so every call sees the same ones.
+    The samples are numbered from 0, so every call sees the same ones. Leaves the model in evaluation mode.
+
+    Raises:
+        FloatingPointError: a map is not finite.
     """
-    was_training = model.training
     model.eval()
     maps, scores, masks, labels = [], [], [], []
     for part in batches(dataset, 0, ROUNDS * len(dataset.images), batch, workers=0):
         images = part.normal.clone()
         images[part.carries] = part.anomalous
         predicted = anomaly_map(model(normalise(images)).logits)
+        if not torch.isfinite(predicted).all():
+            raise FloatingPointError("anomaly maps of the validation images are not finite")
         scores.append(image_score(predicted, model.config.score_rule).numpy())
         labels.append(part.carries.numpy())
         maps.append(predicted[part.carries].numpy())
         masks.append(part.mask[part.carries].numpy().astype(np.bool_))
-    model.train(was_training)
     pixels, truth = np.concatenate(maps), np.concatenate(masks)
     return Validation(
         image_auroc=100 * image_auroc(np.concatenate(labels).astype(np.int64), np.concatenate(scores)),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from realnet_edge.bench.testset import load_test_set
 from realnet_edge.bundle import Bundle
 from realnet_edge.cli.main import cli
 from realnet_edge.workspace import Workspace
@@ -36,7 +37,7 @@ def test_one_json_document_and_the_files_hold_the_same_rows(
     assert json.loads((folder / "rows.json").read_text())["rows"] == document["rows"]
     with (tmp_path / "rows.csv").open(newline="") as stream:
         assert [row["batch"] for row in csv.DictReader(stream)] == ["1", "2"]
-    assert (tmp_path / "report.html").read_text() != ""
+    assert "FP32 PyTorch did not run" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "FP32 PyTorch did not run" in result.stderr
     assert str(folder / "report.html") in result.stderr
 
@@ -44,14 +45,35 @@ def test_one_json_document_and_the_files_hold_the_same_rows(
 def test_a_missed_budget_exits_with_3_after_everything_is_written(
     workspace: Workspace, data_root: Path, build_bundle: BuildBundle
 ) -> None:
-    build_bundle(
-        "fp32", accuracy={"reference": {"image_auroc": 100.0, "pixel_auroc": 100.0, "au_pro": 100.0}}
-    )
+    reference = {"image_auroc": 100.0, "pixel_auroc": 100.0, "au_pro": 100.0}
+    images = load_test_set(data_root, "part").digest()
+    build_bundle("fp32", accuracy={"reference": reference, "images_sha256": images})
     result = bench(workspace, "--data", str(data_root), "--budget", "1", "--json")
     assert result.exit_code == 3
     assert "onnxruntime-fp32 (batch 1) kept less than 100%" in result.stderr
     assert json.loads(result.stdout)["budget_met"] is False
     assert (workspace.category("part").bench / "latest" / "report.html").is_file()
+
+
+def test_what_was_measured_is_printed_even_where_it_cannot_be_recorded(
+    workspace: Workspace, data_root: Path, build_bundle: BuildBundle
+) -> None:
+    build_bundle("fp32")
+    result = bench(workspace, "--data", str(data_root), "--record", "--json")
+    assert result.exit_code == 2
+    assert len(json.loads(result.stdout)["rows"]) == 1
+    assert "FP32 PyTorch did not run" in result.stderr
+    assert "accuracy is recorded beside FP32 PyTorch's" in result.stderr
+
+
+def test_a_part_of_the_images_is_not_recorded(
+    workspace: Workspace, data_root: Path, build_bundle: BuildBundle
+) -> None:
+    build_bundle("fp32")
+    result = bench(workspace, "--data", str(data_root), "--record", "--images", "8")
+    assert result.exit_code == 2
+    assert "--record and --images 8 cannot go together" in result.stderr
+    assert not workspace.category("part").bench.exists()
 
 
 def test_without_anything_to_measure_the_message_says_what_to_run(

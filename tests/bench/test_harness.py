@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from realnet_edge.bench import BenchSettings, run_bench
 from realnet_edge.bench.predictions import predict
 from realnet_edge.bench.reference import ReferenceStore
 from realnet_edge.bench.testset import load_test_set
 from realnet_edge.bundle import Bundle
-from realnet_edge.errors import BundleError, ConfigError
+from realnet_edge.data import Splits
+from realnet_edge.errors import BundleError, ConfigError, DataError
+from realnet_edge.files import write_json
 from realnet_edge.runtime import open_runner
 from realnet_edge.workspace import Workspace
 
@@ -116,7 +119,9 @@ def test_an_engine_that_turns_the_order_around_fails_the_budget(
 def test_the_accuracy_recorded_in_the_bundle_stands_in_for_pytorch(
     workspace: Workspace, data_root: Path, build_bundle: BuildBundle
 ) -> None:
-    build_bundle("fp32", accuracy={"reference": {"image_auroc": 99.0, "pixel_auroc": None}})
+    images = load_test_set(data_root, "part").digest()
+    reference = {"image_auroc": 99.0, "pixel_auroc": None}
+    build_bundle("fp32", accuracy={"reference": reference, "images_sha256": images})
 
     result = run_bench(workspace, "part", BenchSettings(data=data_root, **QUICK))
 
@@ -128,13 +133,45 @@ def test_the_accuracy_recorded_in_the_bundle_stands_in_for_pytorch(
     assert "as recorded in the bundle" in result.notes[0]
 
 
+def test_the_accuracy_recorded_on_other_images_is_not_compared_with(
+    workspace: Workspace, data_root: Path, build_bundle: BuildBundle
+) -> None:
+    images = load_test_set(data_root, "part").digest()
+    build_bundle("fp32", accuracy={"reference": {"image_auroc": 99.0}, "images_sha256": images})
+
+    result = run_bench(workspace, "part", BenchSettings(data=data_root, images=8, **QUICK))
+
+    assert result.rows[0].verdict == "unmeasured"
+    assert result.rows[0].drift_image_auroc_points is None
+    assert "as recorded in the bundle is of other images" in result.notes[0]
+
+
+def test_images_that_the_model_was_trained_with_are_not_tested_on(
+    tmp_path: Path, workspace: Workspace, images: npt.NDArray[np.uint8], build_bundle: BuildBundle
+) -> None:
+    build_bundle("fp32")
+    data = tmp_path / "plain" / "part"
+    for folder, pictures in (("good", images[:8]), ("defect", images[8:])):
+        (data / folder).mkdir(parents=True)
+        for index, picture in enumerate(pictures):
+            Image.fromarray(picture).save(data / folder / f"{index}.png")
+    # The defects came after the training, and made test images of some of the good ones.
+    splits = Splits(tuple(f"good/{index}.png" for index in range(8)), (), (), 0)
+    write_json(workspace.category("part").checkpoint / "checkpoint.json", {"splits": splits.to_dict()})
+
+    with pytest.raises(DataError, match="4 images that the model was trained with count as test images now"):
+        run_bench(workspace, "part", BenchSettings(data=data.parent, **QUICK))
+
+
 def test_bundles_of_different_checkpoints_are_not_compared(
     workspace: Workspace, data_root: Path, build_bundle: BuildBundle
 ) -> None:
     build_bundle("fp32")
     build_bundle("int8", checkpoint="d" * 64)
-    with pytest.raises(BundleError, match="onnxruntime-fp32 was built from checkpoint cccccccccccc"):
+    with pytest.raises(BundleError, match="onnxruntime-fp32 was built from checkpoint cccccccccccc") as error:
         run_bench(workspace, "part", BenchSettings(data=data_root, **QUICK))
+    command = "realnet-edge build --category part --precision fp32 --backend onnxruntime"
+    assert f"`{command} --workspace {workspace.root}`" in str(error.value)
 
 
 def test_a_changed_bundle_is_not_measured(
@@ -150,10 +187,15 @@ def test_batches_that_no_engine_takes_are_named(
     workspace: Workspace, data_root: Path, build_bundle: BuildBundle
 ) -> None:
     build_bundle("fp32", batch=(1, 2))
+    build_bundle("int8", batch=(1, 1))
     result = run_bench(workspace, "part", BenchSettings(data=data_root, batches=(2, 9), **QUICK))
     assert [row.batch for row in result.rows] == [2]
-    assert "takes 1 to 2 images at once, so it has no row for 9" in result.notes[0]
-    with pytest.raises(ConfigError, match=r"no engine takes batches of \(9,\)"):
+    assert "fp32 takes 1 to 2 images at once, so it has no row for 9" in result.notes[0]
+    # Named too where no batch size at all was left for it.
+    assert "int8 takes 1 to 1 images at once, so it has no row for 2, 9" in result.notes[0]
+    with pytest.raises(
+        ConfigError, match=r"no engine takes batches of \(9,\): onnxruntime-int8 takes 1 to 1"
+    ):
         run_bench(workspace, "part", BenchSettings(data=data_root, batches=(9,), **QUICK))
 
 
@@ -183,7 +225,8 @@ def test_an_engine_that_takes_no_small_batch_is_measured_on_every_image(
 def test_without_bundle_and_checkpoint_the_command_that_builds_is_named(
     workspace: Workspace, data_root: Path
 ) -> None:
-    with pytest.raises(BundleError, match="realnet-edge build --category part --precision int8"):
+    command = f"realnet-edge build --category part --precision int8 --workspace {workspace.root}"
+    with pytest.raises(BundleError, match=f"{command}$"):
         run_bench(workspace, "part", BenchSettings(data=data_root, **QUICK))
 
 

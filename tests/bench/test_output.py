@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +13,6 @@ import pytest
 from realnet_edge.bench import BenchResult, BenchSettings, run_bench, write_bench
 from realnet_edge.bench.output import document, hardest
 from realnet_edge.bundle import Bundle
-from realnet_edge.report.rows import ResultRow, read_csv
 from realnet_edge.workspace import Workspace
 
 
@@ -25,12 +27,35 @@ def test_json_csv_and_result_hold_the_same_rows(tmp_path: Path, result: BenchRes
     write_bench(folder, result)
     written = json.loads((folder / "rows.json").read_text())
     assert written == document(result)
-    assert [ResultRow.from_dict(row) for row in written["rows"]] == list(result.rows)
-    assert read_csv(folder / "rows.csv") == list(result.rows)
+    assert written["rows"] == [row.to_dict() for row in result.rows]
+    with (folder / "rows.csv").open(newline="", encoding="utf-8") as stream:
+        assert [float(row["fps"]) for row in csv.DictReader(stream)] == [row.fps for row in result.rows]
     assert written["notes"] == list(result.notes)
-    assert written["budget_met"] is True
+    # Nothing to compare with is not a budget that was met.
+    assert written["budget_met"] is None
     report = (folder / "report.html").read_text(encoding="utf-8")
     assert "onnxruntime" in report
+    assert escape(result.notes[0]) in report
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "met"),
+    [
+        (["reference", "pass", "pass"], True),
+        (["pass"], True),
+        (["pass", "fail"], False),
+        (["unmeasured", "fail"], False),
+        (["reference", "pass", "unmeasured"], None),
+        (["unmeasured"], None),
+        (["reference"], None),
+    ],
+)
+def test_the_budget_is_met_only_where_every_engine_was_judged(
+    result: BenchResult, verdicts: list[str], met: bool | None
+) -> None:
+    (one,) = result.evaluations
+    judged = [replace(one, row=replace(one.row, verdict=verdict)) for verdict in verdicts]
+    assert document(replace(result, evaluations=tuple(judged)))["budget_met"] is met
 
 
 def test_answers_can_be_read_again(tmp_path: Path, result: BenchResult) -> None:

@@ -76,9 +76,12 @@ def test_the_store_keeps_the_newest_and_survives_damage(tmp_path: Path) -> None:
 
 
 def test_recorded_accuracy_is_read_from_the_manifest(build_bundle: Callable[..., Bundle]) -> None:
-    stated = {"reference": {"image_auroc": 97.5, "au_pro": None, "pixel_auroc": 98}, "engine": {}}
-    found = recorded_accuracy(build_bundle(accuracy=stated).manifest)
+    reference = {"image_auroc": 97.5, "au_pro": None, "pixel_auroc": 98}
+    manifest = build_bundle(accuracy={"reference": reference, "images_sha256": "a"}).manifest
+    found = recorded_accuracy(manifest, "a")
     assert found is not None
     assert (found.image_auroc, found.pixel_auroc, found.au_pro) == (97.5, 98.0, None)
-    assert recorded_accuracy(build_bundle().manifest) is None
-    assert recorded_accuracy(None) is None
+    assert recorded_accuracy(manifest, "b") is None
+    assert recorded_accuracy(build_bundle(accuracy={"reference": reference}).manifest, "a") is None
+    assert recorded_accuracy(build_bundle().manifest, "a") is None
+    assert recorded_accuracy(None, "a") is None

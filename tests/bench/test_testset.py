@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from realnet_edge.bench.testset import load_test_set, recorded_root
-from realnet_edge.errors import ConfigError, DataError
+from realnet_edge.bench.testset import load_test_set, recorded_root, recorded_splits
+from realnet_edge.data import Splits
+from realnet_edge.errors import CheckpointError, ConfigError, DataError
 from realnet_edge.files import write_json
 
 
@@ -72,3 +73,23 @@ def test_the_recorded_folder_is_found_and_missed(tmp_path: Path, data_root: Path
     write_json(record, {"data": {"root": str(tmp_path / "gone"), "layout": "mvtec"}})
     with pytest.raises(ConfigError, match="is gone"):
         recorded_root(record.parent)
+
+
+def test_the_recorded_splits_are_checked_where_there_are_any(tmp_path: Path, data_root: Path) -> None:
+    assert recorded_splits(tmp_path / "checkpoint") is None
+    record = tmp_path / "checkpoint" / "checkpoint.json"
+    # A training image that is not there: the machine may hold the test images alone.
+    splits = Splits(("train/good/gone.png",), (), (), 0)
+    write_json(record, {"splits": splits.to_dict()})
+    assert recorded_splits(record.parent) == splits
+    assert load_test_set(data_root, "part", splits=splits).labels.size == 16
+    leaked = Splits(("train/good/000.png", "test/good/003.png"), (), (), 0)
+    with pytest.raises(DataError, match=r"1 images that .* count as test images now:\n  test/good/003.png\n"):
+        load_test_set(data_root, "part", splits=leaked)
+
+
+@pytest.mark.parametrize("damaged", [{}, [], {"splits": None}, {"splits": {"train": []}}])
+def test_a_record_without_splits_is_refused(tmp_path: Path, damaged: object) -> None:
+    write_json(tmp_path / "checkpoint.json", damaged)
+    with pytest.raises(CheckpointError, match="does not tell which images the model was trained with"):
+        recorded_splits(tmp_path)

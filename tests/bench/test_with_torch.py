@@ -15,6 +15,7 @@ from realnet_edge.bench.reference import ReferenceStore
 from realnet_edge.bench.testset import load_test_set
 from realnet_edge.bundle import Bundle, write_bundle
 from realnet_edge.config import ModelConfig
+from realnet_edge.data import Splits
 from realnet_edge.errors import BundleError
 from realnet_edge.imaging import load_batch
 from realnet_edge.workspace import Workspace
@@ -43,7 +44,8 @@ def checkpoint(workspace: Workspace, data_root: Path) -> str:
                 parameter.normal_(0, 0.1)
     folder = workspace.category("part").checkpoint
     data = {"root": str(data_root / "part"), "layout": "mvtec"}
-    save_checkpoint(folder, Checkpoint(model.eval(), config, "part", {}, data, {}))
+    splits = Splits(("train/good/000.png",), (), (), 0).to_dict()
+    save_checkpoint(folder, Checkpoint(model.eval(), config, "part", splits, data, {}))
     return load_checkpoint(folder).sha256
 
 
@@ -91,6 +93,26 @@ def test_stored_answers_of_pytorch_are_not_computed_again(
     ReferenceStore(workspace.category("part").bench / "reference").store(checkpoint, test.digest(), answers)
     result = run_bench(workspace, "part", BenchSettings(backends=("pytorch",), **QUICK))
     np.testing.assert_array_equal(result.evaluations[0].scores, maps[:, 0, 0])
+
+
+def test_pytorch_is_the_reference_of_batches_that_it_does_not_take(
+    workspace: Workspace, build_bundle: BuildBundle, checkpoint: str
+) -> None:
+    build_bundle("fp32", checkpoint=checkpoint, batch=(1, 40))
+    steps: list[tuple[int, int, str]] = []
+
+    result = run_bench(
+        workspace, "part", BenchSettings(batches=(33,), **QUICK), lambda *step: steps.append(step)
+    )
+
+    (row,) = result.rows
+    assert (row.backend, row.batch) == ("onnxruntime", 33)
+    assert row.drift_map_max_abs is not None
+    assert row.verdict in ("pass", "fail")
+    assert result.reference is not None
+    assert result.notes == ("pytorch-fp32 takes 1 to 32 images at once, so it has no row for 33.",)
+    assert "accuracy of pytorch-fp32, batch 32" in [what for _, _, what in steps]
+    assert max(done for done, _, _ in steps) == steps[0][1] - 1
 
 
 def test_a_bundle_of_an_older_checkpoint_is_refused(

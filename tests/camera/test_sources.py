@@ -28,6 +28,13 @@ def test_a_folder_is_read_in_natural_order(parts: Path) -> None:
     assert datetime.fromisoformat(frames[0].timestamp).utcoffset() is not None
 
 
+def test_a_name_with_a_superscript_is_only_a_name(tmp_path: Path) -> None:
+    for name in ("1²3.png", "2.png"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+
+    assert [frame.id for frame in open_source(str(tmp_path)).frames()] == ["1²3.png", "2.png"]
+
+
 def test_a_corrupt_image_comes_out_as_an_error_and_the_rest_follows(parts: Path) -> None:
     (parts / "part3.png").write_bytes(b"")
     frames = {frame.id: frame for frame in open_source(str(parts)).frames()}

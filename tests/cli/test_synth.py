@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from realnet_edge.cli.main import cli
-from realnet_edge.synthesis import DEFAULT_SPEC
+from realnet_edge.config import DEFAULT_SOURCE
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_the_seed_decides_the_sheet(data: Path, tmp_path: Path) -> None:
     for index, seed in enumerate(("1", "1", "2")):
         out = tmp_path / f"{index}.png"
         assert (
-            preview(data, out, "--seed", seed, "--source", DEFAULT_SPEC, "--foreground", "whole").exit_code
+            preview(data, out, "--seed", seed, "--source", DEFAULT_SOURCE, "--foreground", "whole").exit_code
             == 0
         )
         sheets.append(out.read_bytes())

@@ -64,6 +64,7 @@ SYNTHESIS_OPTIONS = [
     ("--foreground", "whole", {"foreground": "whole"}),
     ("--rotate", "45", {"rotate": 45.0}),
     ("--flip", None, {"flip": True}),
+    ("--light", "0.3", {"light": 0.3}),
 ]
 TRAIN_OPTIONS = [
     ("--steps", "11", {"steps": 11}),

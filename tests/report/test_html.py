@@ -78,6 +78,13 @@ def test_says_what_to_ship_and_why(evaluations: list[Evaluation]) -> None:
     assert "openvino 2026.4.0" in text
 
 
+def test_notes_stand_below_the_table(evaluations: list[Evaluation]) -> None:
+    rows = [item.row for item in evaluations]
+    note = "PyTorch is not installed here: drift is against the recorded reference."
+    source = render(rows, evaluations, created=NOW, notes=[note])
+    assert source.index("</table>") < source.index(note) < source.index('id="figures"')
+
+
 def test_nothing_is_fetched_and_nothing_runs(evaluations: list[Evaluation]) -> None:
     source = report(evaluations)
     page = Page(source)
@@ -142,7 +149,7 @@ def test_hostile_names_stay_text(evaluations: list[Evaluation]) -> None:
         )
         for item in evaluations
     ]
-    source = render([item.row for item in hostile], hostile, title=HOSTILE, created=NOW)
+    source = render([item.row for item in hostile], hostile, title=HOSTILE, created=NOW, notes=[HOSTILE])
     page = Page(source)
     assert not page.all("script")
     assert all(attributes["src"].startswith("data:image/webp") for attributes in page.all("img"))

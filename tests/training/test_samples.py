@@ -75,6 +75,19 @@ def test_workers_change_neither_order_nor_content(dataset: AnomalyDataset) -> No
     assert all(equal(a, b) for a, b in zip(alone, helped, strict=True))
 
 
+def test_light_changes_the_brightness_of_the_whole_image(category: CategoryData) -> None:
+    lit = AnomalyDataset(category.train[:1], 64, SynthesisConfig(light=0.25), WHOLE, seed=2)
+    before = lit.images[0].astype(float)
+    factors = []
+    for number in range(40):
+        normal = lit[number][0].astype(float)
+        factors.append(normal.sum() / before.sum())
+        unclipped = normal < 255
+        np.testing.assert_allclose(normal[unclipped], (before * factors[-1])[unclipped], atol=4)
+    assert 0.79 < min(factors) < 0.9
+    assert 1.1 < max(factors) < 1.26
+
+
 @pytest.mark.parametrize(("most", "quarters"), [(180.0, {0, 1, 2, 3}), (100.0, {0, 1, 3}), (45.0, {0})])
 def test_every_second_image_is_turned_by_quarters_alone(
     category: CategoryData, most: float, quarters: set[int]

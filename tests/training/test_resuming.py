@@ -1,0 +1,66 @@
+"""What a resumed training must find as it was, and what beginning anew removes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from realnet_edge.data import CategoryData, make_splits
+from realnet_edge.errors import CheckpointError
+from realnet_edge.files import write_json
+from realnet_edge.training.resuming import discard_leftovers, refuse_changed_images, refuse_to_lose
+from realnet_edge.workspace import CategoryPaths, Workspace
+
+SETTINGS: dict[str, Any] = {"train": {"steps": 9, "workers": 1, "seed": 0}, "category": "cells"}
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> CategoryPaths:
+    """A category with an unfinished training of SETTINGS."""
+    found = Workspace(tmp_path).category("cells")
+    found.training.mkdir(parents=True)
+    write_json(found.training / "state.json", {"progress": {"step": 4}, "settings": SETTINGS})
+    return found
+
+
+def changed(**train: int) -> dict[str, Any]:
+    return {**SETTINGS, "train": {**SETTINGS["train"], **train}}
+
+
+def test_resuming_gives_the_settings_it_began_with(paths: CategoryPaths) -> None:
+    assert refuse_to_lose(paths, SETTINGS, resume=True, overwrite=False) == SETTINGS
+    assert refuse_to_lose(paths, changed(workers=3), resume=True, overwrite=False) == SETTINGS
+    assert refuse_to_lose(paths, changed(seed=3), resume=False, overwrite=True) is None
+
+
+def test_a_changed_setting_is_named_with_both_values(paths: CategoryPaths) -> None:
+    with pytest.raises(CheckpointError, match=r"settings: steps was 9, is 12; seed was 0, is 3\."):
+        refuse_to_lose(paths, changed(steps=12, seed=3), resume=True, overwrite=False)
+
+
+def test_an_unfinished_training_is_neither_replaced_nor_missed(paths: CategoryPaths, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"step 4.*--resume"):
+        refuse_to_lose(paths, SETTINGS, resume=False, overwrite=False)
+    with pytest.raises(CheckpointError, match="Leave --resume out"):
+        refuse_to_lose(Workspace(tmp_path).category("bolts"), SETTINGS, resume=True, overwrite=False)
+
+
+def test_other_images_than_it_began_with_are_counted(category: CategoryData) -> None:
+    splits = make_splits(category, 0).to_dict()
+    refuse_changed_images({"splits": splits}, {"splits": make_splits(category, 0).to_dict()}, category)
+    fewer = {**splits, "train": splits["train"][2:], "held_out": [*splits["held_out"], "train/good/new.png"]}
+    with pytest.raises(CheckpointError, match="1 are new, 2 are gone"):
+        refuse_changed_images({"splits": splits}, {"splits": fewer}, category)
+
+
+def test_half_written_states_go_and_the_state_only_for_a_new_beginning(paths: CategoryPaths) -> None:
+    half = paths.training.parent / f".{paths.training.name}.abc123"
+    half.mkdir()
+    (half / "state.safetensors").write_bytes(b"half")
+    discard_leftovers(paths.training, keep_state=True)
+    assert not half.exists()
+    assert (paths.training / "state.json").exists()
+    discard_leftovers(paths.training, keep_state=False)
+    assert not paths.training.exists()
