@@ -174,8 +174,8 @@ class SynthesisConfig:
             lie in any orientation. Every second image is turned by any angle up to this (uncovered
             corners repeat the border), the others by quarter turns within it, which blur nothing.
         flip: mirror normal images at random.
-        light: largest relative change of brightness: each normal image is multiplied by a factor between
-            1 / (1 + light) and 1 + light, log-uniform. Lamps age and exposure drifts.
+        light: largest relative change of brightness and of contrast about the image's mean: factors
+            between 1 / (1 + light) and 1 + light, log-uniform. Lamps age and exposure drifts.
     """
 
     source: str = DEFAULT_SOURCE

@@ -70,6 +70,12 @@ class CategoryData:
         """Whether pixel metrics are possible: there are defects, and each has a mask."""
         return bool(self.defects) and all(sample.mask is not None for sample in self.defects)
 
+    @property
+    def set_aside(self) -> str:
+        """For messages that count good images: how many of the folder's are test images; else empty."""
+        count = sum(sample.label == 0 for sample in self.test) if self.layout == "folder" else 0
+        return f" ({count} more there are set aside to test on, since there are defects)" if count else ""
+
     def relative(self, path: Path) -> str:
         """The name under which a file of this category is recorded: POSIX, relative to `root`."""
         return path.relative_to(self.root).as_posix()

@@ -155,7 +155,7 @@ def _too_few(category: CategoryData, n_held_out: int, n_calibration: int) -> str
     if found < MIN_GOOD_IMAGES:
         return (
             f"{category.name} needs at least {MIN_GOOD_IMAGES} good images ({needs}), "
-            f"found {found} in {where}."
+            f"found {found} in {where}{category.set_aside}."
         )
     return (
         f"{category.name}: the shares leave {found - n_held_out - n_calibration} of {found} good images in "

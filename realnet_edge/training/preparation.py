@@ -59,7 +59,7 @@ def prepare(
         DataError: images that cannot be decoded, or too few of them.
         CheckpointError: no pretrained weights for the backbone.
     """
-    check_images(category.train, MIN_GOOD_IMAGES, f"to train {category.name}")
+    check_images(category.train, MIN_GOOD_IMAGES, f"to train {category.name}{category.set_aside}")
     splits = make_splits(category, train.seed)
     paths = splits.paths(category.root, "train")
     size = model_config.image_size

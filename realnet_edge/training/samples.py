@@ -93,9 +93,16 @@ class AnomalyDataset(Dataset[Item]):
         if self.config.rotate > 0:
             image = _turned(image, self.config.rotate, rng)
         if self.config.light > 0:
-            most = np.log1p(self.config.light)
-            image = np.clip(np.rint(image * np.exp(rng.uniform(-most, most))), 0, 255).astype(np.uint8)
+            image = _relit(image, self.config.light, rng)
         return np.ascontiguousarray(image)
+
+
+def _relit(image: npt.NDArray[np.uint8], most: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Brightness and contrast changed as other light and exposure would."""
+    brightness, contrast = np.exp(rng.uniform(-np.log1p(most), np.log1p(most), size=2))
+    mean = brightness * float(image.mean())
+    values = mean + contrast * (brightness * image.astype(np.float32) - mean)
+    return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
 
 def _turned(image: npt.NDArray[np.uint8], most: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:

@@ -162,3 +162,14 @@ def test_too_few_images_say_how_many_are_needed(tmp_path: Path) -> None:
     assert "30" in str(result.exception)
     assert "5" in str(result.exception)
     assert not (tmp_path / "ws").exists()
+
+
+def test_images_set_aside_for_testing_are_counted_apart(tmp_path: Path) -> None:
+    for folder, count in (("good", 30), ("defect", 1)):
+        (tmp_path / folder).mkdir()
+        for number in range(count):
+            Image.fromarray(np.full((80, 80, 3), number, np.uint8)).save(tmp_path / folder / f"{number}.png")
+    arguments = ["--data", str(tmp_path), "--category", "part", "--workspace", str(tmp_path / "ws")]
+    message = str(CliRunner().invoke(command, arguments).exception)
+    assert "found 20" in message
+    assert "10 more there are set aside to test on" in message

@@ -75,17 +75,20 @@ def test_workers_change_neither_order_nor_content(dataset: AnomalyDataset) -> No
     assert all(equal(a, b) for a, b in zip(alone, helped, strict=True))
 
 
-def test_light_changes_the_brightness_of_the_whole_image(category: CategoryData) -> None:
+def test_light_changes_brightness_and_contrast_of_the_whole_image(category: CategoryData) -> None:
     lit = AnomalyDataset(category.train[:1], 64, SynthesisConfig(light=0.25), WHOLE, seed=2)
+    lit.images = (80 + lit.images // 4).astype(np.uint8)  # far from black and white: nothing is clipped
     before = lit.images[0].astype(float)
     factors = []
-    for number in range(40):
+    for number in range(60):
         normal = lit[number][0].astype(float)
-        factors.append(normal.sum() / before.sum())
-        unclipped = normal < 255
-        np.testing.assert_allclose(normal[unclipped], (before * factors[-1])[unclipped], atol=4)
-    assert 0.79 < min(factors) < 0.9
-    assert 1.1 < max(factors) < 1.26
+        brightness = normal.mean() / before.mean()
+        slope, offset = np.polyfit(before.ravel(), normal.ravel(), 1)
+        np.testing.assert_allclose(normal, slope * before + offset, atol=1)
+        factors.append((brightness, slope / brightness))
+    for values in zip(*factors, strict=True):
+        assert 0.79 < min(values) < 0.87
+        assert 1.15 < max(values) < 1.26
 
 
 @pytest.mark.parametrize(("most", "quarters"), [(180.0, {0, 1, 2, 3}), (100.0, {0, 1, 3}), (45.0, {0})])
