@@ -11,7 +11,7 @@ from realnet_edge.errors import ConfigError
 SCORE_RULES = ("avgpool16", "max")
 SCORE_WINDOW = 16
 # Sources and weights that need nothing but the category's own images.
-DEFAULT_SOURCE = "patches:0.4,bends:0.2,cutpaste:0.2,scratches:0.2"
+DEFAULT_SOURCE = "patches:0.5,cutpaste:0.25,scratches:0.25"
 # What a training step may compute in.
 PRECISIONS = ("auto", "fp32", "bf16")
 
