@@ -30,6 +30,7 @@ from realnet_edge import __version__
 from realnet_edge.files import atomic_path
 from realnet_edge.imaging import load_batch
 from realnet_edge.synthesis import (
+    OWN_SOURCES,
     AnomalySource,
     ForegroundRule,
     choose_foreground,
@@ -94,7 +95,7 @@ def measure(
     """One row a source, measured in turns."""
     foregrounds = [foreground_mask(image, rule) for image in images]
     shape = (images[0].shape[0], images[0].shape[1])
-    spec = f"patches,bends,cutpaste,scratches,textures={textures}"
+    spec = ",".join([*OWN_SOURCES, f"textures={textures}"])
     sources = make_source(spec, images, shape, rule).sources
     rng = np.random.default_rng(0)
     costs: dict[str, list[float]] = {source.name: [] for source in sources}

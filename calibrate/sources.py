@@ -14,8 +14,8 @@ from realnet_edge.export.onnx_export import MIN_IMAGES, MODEL_NAME, TOLERANCE
 from realnet_edge.export.report import read_report
 from realnet_edge.files import sha256_file
 from realnet_edge.imaging import load_batch
-from realnet_edge.model.checkpoint import DOCUMENT_FILE, Checkpoint, load_checkpoint
-from realnet_edge.workspace import DEFAULT_WORKSPACE, CategoryPaths, Workspace
+from realnet_edge.model.checkpoint import Checkpoint, load_checkpoint
+from realnet_edge.workspace import CHECKPOINT_DOCUMENT, DEFAULT_WORKSPACE, CategoryPaths, Workspace
 
 # Enough to meet every part of the graph at two batch sizes; PyTorch takes seconds an image on a large model.
 PARITY_IMAGES = 4
@@ -58,7 +58,7 @@ def open_sources(workspace: Workspace, category: str, data_root: Path | None = N
         DataError: recorded images are missing or unreadable; the message says how to name their folder.
     """
     paths = workspace.category(category)
-    if not (paths.checkpoint / DOCUMENT_FILE).is_file():
+    if not (paths.checkpoint / CHECKPOINT_DOCUMENT).is_file():
         raise CheckpointError(_no_checkpoint(workspace, category))
     checkpoint = load_checkpoint(paths.checkpoint)
     splits = Splits.from_dict(checkpoint.splits)
@@ -129,7 +129,7 @@ def _no_checkpoint(workspace: Workspace, category: str) -> str:
     trained = [
         name
         for name in workspace.categories()
-        if (workspace.category(name).checkpoint / DOCUMENT_FILE).is_file()
+        if (workspace.category(name).checkpoint / CHECKPOINT_DOCUMENT).is_file()
     ]
     others = f" Trained there: {', '.join(trained)}." if trained else ""
     return (

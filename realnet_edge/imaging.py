@@ -133,6 +133,12 @@ def natural_key(path: Path) -> tuple[tuple[tuple[int, int | str], ...], str]:
     return tuple((0, int(p)) if p.isdecimal() else (1, p) for p in pieces), path.as_posix()
 
 
+def evenly_spread(length: int, count: int) -> list[int]:
+    """Positions of at most `count` of `length` images, evenly spaced: names often follow batches or days."""
+    picks = np.unique(np.linspace(0, length - 1, min(length, count)).round().astype(int))
+    return [int(index) for index in picks]
+
+
 def _read(path: Path, noun: str) -> bytes:
     try:
         return path.read_bytes()

@@ -10,6 +10,8 @@ from realnet_edge.errors import ConfigError
 
 DEFAULT_WORKSPACE = Path("workspace")
 WORKSPACE_VARIABLE = "REALNET_EDGE_WORKSPACE"
+# Beside the weights in a checkpoint's folder; can be read without torch.
+CHECKPOINT_DOCUMENT = "checkpoint.json"
 _CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

@@ -15,9 +15,7 @@ from realnet_edge.data import CategoryData, Sample, Splits, load_category, refus
 from realnet_edge.errors import CheckpointError, ConfigError, DataError
 from realnet_edge.files import read_json
 from realnet_edge.imaging import load_mask
-
-# As `realnet_edge.model.checkpoint` names it, which needs torch.
-_RECORD = "checkpoint.json"
+from realnet_edge.workspace import CHECKPOINT_DOCUMENT
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +94,7 @@ def recorded_root(checkpoint: Path) -> Path:
     Raises:
         ConfigError: there is no such record, or the folder is gone.
     """
-    record = checkpoint / _RECORD
+    record = checkpoint / CHECKPOINT_DOCUMENT
     try:
         root = Path(read_json(record)["data"]["root"])
     except (OSError, json.JSONDecodeError, KeyError, TypeError):
@@ -116,7 +114,7 @@ def recorded_splits(checkpoint: Path) -> Splits | None:
     Raises:
         CheckpointError: its record cannot be read.
     """
-    record = checkpoint / _RECORD
+    record = checkpoint / CHECKPOINT_DOCUMENT
     if not record.is_file():
         return None
     try:

@@ -8,17 +8,13 @@ from pathlib import Path
 
 import click
 
-from realnet_edge.cli.options import category_option, json_option, workspace_option
+from realnet_edge.cli.options import category_option, json_option, trained_data_option, workspace_option
 
 
 @click.command("bench")
 @category_option
 @workspace_option
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder that holds the category's images.  [default: the one it was trained on]",
-)
+@trained_data_option
 @click.option("--backend", "backends", multiple=True, metavar="NAME", help="Only these bundles; repeatable.")
 @click.option("--precision", "precisions", multiple=True, metavar="NAME", help="Only these; repeatable.")
 @click.option(

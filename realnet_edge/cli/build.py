@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from realnet_edge.cli.options import category_option, json_option, workspace_option
+from realnet_edge.cli.options import (
+    category_option,
+    json_option,
+    tolerance_option,
+    trained_data_option,
+    workspace_option,
+)
 
 if TYPE_CHECKING:
     from realnet_edge.bundle import Bundle
@@ -26,11 +32,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Share of good parts that may be called defective.",
 )
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder that holds the category's images.  [default: the one it was trained on]",
-)
+@trained_data_option
 @workspace_option
 @click.option("--max-batch", type=click.IntRange(min=1), default=32, show_default=True, help="Largest batch.")
 @click.option(
@@ -43,13 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--exclude", multiple=True, metavar="LAYER", help="Beginning of layer names that INT8 spares; repeatable."
 )
-@click.option(
-    "--tolerance",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=1e-4,
-    show_default=True,
-    help="Largest difference of the exported graph's anomaly map from PyTorch.",
-)
+@tolerance_option
 @json_option
 def command(
     category: str,

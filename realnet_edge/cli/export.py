@@ -6,24 +6,20 @@ from pathlib import Path
 
 import click
 
-from realnet_edge.cli.options import category_option, json_option, workspace_option
+from realnet_edge.cli.options import (
+    category_option,
+    json_option,
+    tolerance_option,
+    trained_data_option,
+    workspace_option,
+)
 
 
 @click.command("export")
 @category_option
 @workspace_option
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder that holds the category's images.  [default: the one it was trained on]",
-)
-@click.option(
-    "--tolerance",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=1e-4,
-    show_default=True,
-    help="Largest difference of the anomaly map from PyTorch.",
-)
+@trained_data_option
+@tolerance_option
 @json_option
 def command(category: str, workspace: Path, data: Path | None, tolerance: float, as_json: bool) -> None:
     """Export a checkpoint to one ONNX graph with a dynamic batch.

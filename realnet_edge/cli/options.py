@@ -29,6 +29,20 @@ data_option = click.option(
     help="Folder that holds the category's images.",
 )
 
+trained_data_option = click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder that holds the category's images.  [default: the one it was trained on]",
+)
+
+tolerance_option = click.option(
+    "--tolerance",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1e-4,
+    show_default=True,
+    help="Largest difference of the exported graph's anomaly map from PyTorch.",
+)
+
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document to standard output."
 )

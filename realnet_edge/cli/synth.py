@@ -65,18 +65,17 @@ def preview(
     from realnet_edge.data import load_category
     from realnet_edge.errors import ConfigError
     from realnet_edge.files import atomic_path
-    from realnet_edge.imaging import load_image, preprocess
-    from realnet_edge.synthesis import make_source, preview_sheet, resolve_foreground
+    from realnet_edge.imaging import evenly_spread, load_image, preprocess
+    from realnet_edge.synthesis import OWN_SOURCES, make_source, preview_sheet, resolve_foreground
 
     if out.suffix.lower() not in _SUFFIXES:
         raise ConfigError(
             f"--out {out}: a picture cannot be written as '{out.suffix}'. Use {', '.join(_SUFFIXES)}."
         )
     train = load_category(data, category).train
-    picks = np.unique(np.linspace(0, len(train) - 1, min(len(train), 64)).round().astype(int))
-    sample = [preprocess(load_image(train[int(index)]), (size, size)) for index in picks]
+    sample = [preprocess(load_image(train[index]), (size, size)) for index in evenly_spread(len(train), 64)]
     rule, reason = resolve_foreground(foreground, sample)
-    mixture = make_source(source or "patches,bends,cutpaste,scratches", sample, size, rule)
+    mixture = make_source(source or ",".join(OWN_SOURCES), sample, size, rule)
     rows = sample[:: max(1, len(sample) // images)][:images]
     sheet = preview_sheet(rows, rule, mixture.sources, np.random.default_rng(seed))
     with atomic_path(out) as temporary:

@@ -14,10 +14,10 @@ from realnet_edge.config import ModelConfig
 from realnet_edge.errors import CheckpointError, ConfigError
 from realnet_edge.files import atomic_folder, read_json, sha256_file, write_json
 from realnet_edge.model.realnet import RealNet
+from realnet_edge.workspace import CHECKPOINT_DOCUMENT
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "model.safetensors"
-DOCUMENT_FILE = "checkpoint.json"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
             "training": checkpoint.training,
             "weights_sha256": sha256_file(weights),
         }
-        write_json(temporary / DOCUMENT_FILE, document)
+        write_json(temporary / CHECKPOINT_DOCUMENT, document)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
@@ -82,14 +82,14 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     digest = sha256_file(weights)
     if digest != document["weights_sha256"]:
         raise CheckpointError(
-            f"{weights}: its SHA-256 is {digest[:12]}..., {DOCUMENT_FILE} says "
+            f"{weights}: its SHA-256 is {digest[:12]}..., {CHECKPOINT_DOCUMENT} says "
             f"{document['weights_sha256'][:12]}...; the file was changed or damaged. "
             "Restore it or train again."
         )
     try:
         config = ModelConfig.from_dict(document["model"])
     except ConfigError as error:
-        raise CheckpointError(f"{folder / DOCUMENT_FILE}: {error}") from error
+        raise CheckpointError(f"{folder / CHECKPOINT_DOCUMENT}: {error}") from error
     model = RealNet(config)
     try:
         load_state(model, load_file(weights))
@@ -128,7 +128,7 @@ def load_state(model: RealNet, state: dict[str, torch.Tensor]) -> None:
 
 
 def _read_document(folder: Path) -> dict[str, Any]:
-    path = folder / DOCUMENT_FILE
+    path = folder / CHECKPOINT_DOCUMENT
     if not path.is_file():
         raise CheckpointError(f"no checkpoint in {folder}. Train one with `realnet-edge train`.")
     try:

@@ -12,10 +12,11 @@ from realnet_edge.synthesis.patches import PatchSource
 from realnet_edge.synthesis.perlin import perlin_mask, perlin_noise
 from realnet_edge.synthesis.preview import preview_sheet
 from realnet_edge.synthesis.scratches import ScratchSource
-from realnet_edge.synthesis.sources import MixtureSource, make_source, synthesise
+from realnet_edge.synthesis.sources import OWN_SOURCES, MixtureSource, make_source, synthesise
 from realnet_edge.synthesis.textures import TextureSource
 
 __all__ = [
+    "OWN_SOURCES",
     "PRESETS",
     "AnomalySource",
     "BendSource",

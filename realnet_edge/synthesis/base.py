@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,6 +37,16 @@ class AnomalySource(Protocol):
         self, image: npt.NDArray[np.uint8], foreground: npt.NDArray[np.bool_], rng: np.random.Generator
     ) -> Synthetic:
         """Put one anomaly on `image`, (H, W, 3) uint8, where `foreground`, (H, W) bool, allows it."""
+
+
+def draw_until(good: Callable[[Synthetic], bool], attempts: int, draw: Callable[[], Synthetic]) -> Synthetic:
+    """The first draw that is good; the last of `attempts` if none is."""
+    result = draw()
+    for _ in range(attempts - 1):
+        if good(result):
+            break
+        result = draw()
+    return result
 
 
 def blend(

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from realnet_edge.synthesis.base import Synthetic, visible_difference, where_changed
+from realnet_edge.synthesis.base import Synthetic, draw_until, visible_difference, where_changed
 from realnet_edge.synthesis.perlin import MIN_PIXELS
 from realnet_edge.synthesis.shapes import random_point, unit_length
 
@@ -41,13 +41,12 @@ class BendSource:
         on average (a flat area that is bent stays flat); the last draw is returned whatever its mask
         holds (`synthesise` deals with an empty one).
         """
-        result = _bend(image, foreground, rng)
-        for _ in range(ATTEMPTS - 1):
-            enough = np.count_nonzero(result.mask) >= MIN_PIXELS
-            if enough and visible_difference(image, result.image, result.mask) >= CLEAR_LEVELS:
-                break
-            result = _bend(image, foreground, rng)
-        return result
+
+        def clear(made: Synthetic) -> bool:
+            enough = np.count_nonzero(made.mask) >= MIN_PIXELS
+            return bool(enough and visible_difference(image, made.image, made.mask) >= CLEAR_LEVELS)
+
+        return draw_until(clear, ATTEMPTS, lambda: _bend(image, foreground, rng))
 
 
 def _bend(

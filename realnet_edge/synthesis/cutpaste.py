@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from realnet_edge.synthesis.base import Synthetic, where_changed
+from realnet_edge.synthesis.base import Synthetic, draw_until, where_changed
 from realnet_edge.synthesis.jitter import is_grey
 from realnet_edge.synthesis.perlin import MIN_PIXELS
 from realnet_edge.synthesis.shapes import random_point, unit_length
@@ -44,12 +44,11 @@ class CutPasteSource:
         """
         allowed = _with_margin(foreground)
         grey = is_grey(image)
-        result = _paste(image, foreground, allowed, grey, rng)
-        for _ in range(ATTEMPTS - 1):
-            if np.count_nonzero(result.mask) >= MIN_PIXELS:
-                break
-            result = _paste(image, foreground, allowed, grey, rng)
-        return result
+        return draw_until(
+            lambda made: bool(np.count_nonzero(made.mask) >= MIN_PIXELS),
+            ATTEMPTS,
+            lambda: _paste(image, foreground, allowed, grey, rng),
+        )
 
 
 def _paste(

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realnet_edge.errors import ConfigError, DataError
+from realnet_edge.imaging import evenly_spread
 from realnet_edge.synthesis.foreground import ForegroundRule, Method, Polarity, foreground_mask
 from realnet_edge.synthesis.foreground_presets import PRESETS
 
@@ -97,8 +98,7 @@ def choose_foreground(images: Sequence[npt.NDArray[np.uint8]]) -> tuple[Foregrou
     """
     if not len(images):
         raise DataError("a foreground rule cannot be chosen from no images. Give at least one normal image.")
-    picks = np.unique(np.linspace(0, len(images) - 1, min(len(images), MAX_IMAGES)).round().astype(int))
-    sample = [images[int(index)] for index in picks]
+    sample = [images[index] for index in evenly_spread(len(images), MAX_IMAGES)]
     side = max(2, round(SQUARE_SHARE * min(sample[0].shape[:2])))
     passed: list[tuple[ForegroundRule, CandidateFigures]] = []
     refused: list[str] = []

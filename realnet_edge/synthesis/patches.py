@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realnet_edge.errors import ConfigError, DataError
-from realnet_edge.imaging import load_image, preprocess
+from realnet_edge.imaging import evenly_spread, load_image, preprocess
 from realnet_edge.synthesis.base import Synthetic, blend, bounding_box, where_changed
 from realnet_edge.synthesis.foreground import ForegroundRule, foreground_mask
 from realnet_edge.synthesis.foreground_choice import choose_foreground
@@ -179,9 +179,5 @@ def load_donors(images: Images, size: tuple[int, int]) -> list[npt.NDArray[np.ui
         raise ConfigError(f"size {size} is not (height, width) in pixels, both at least 1.")
     if not len(images):
         raise DataError("no normal images to take patches from. Give at least one.")
-    picks = np.unique(np.linspace(0, len(images) - 1, min(len(images), MAX_DONORS)).round().astype(int))
-    donors = []
-    for index in picks:
-        item = images[int(index)]
-        donors.append(preprocess(load_image(item) if isinstance(item, Path) else item, size))
-    return donors
+    chosen = [images[index] for index in evenly_spread(len(images), MAX_DONORS)]
+    return [preprocess(load_image(item) if isinstance(item, Path) else item, size) for item in chosen]

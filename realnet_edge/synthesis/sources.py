@@ -20,7 +20,9 @@ from realnet_edge.synthesis.scratches import ScratchSource
 from realnet_edge.synthesis.shapes import blob_alpha
 from realnet_edge.synthesis.textures import TextureSource
 
-SOURCE_NAMES = ("patches", "bends", "cutpaste", "scratches", "textures=FOLDER")
+# Those that need nothing but the category's own images.
+OWN_SOURCES = ("patches", "bends", "cutpaste", "scratches")
+SOURCE_NAMES = (*OWN_SOURCES, "textures=FOLDER")
 # An anomaly that changes its pixels by less than this on average would teach noise as anomalous.
 MIN_DIFFERENCE = 6.0
 ATTEMPTS = 5
@@ -113,7 +115,7 @@ def parse_spec(spec: str) -> list[tuple[str, str, float]]:
         if not colon:
             head, tail = text.strip(), "1"
         name, equals, folder = head.partition("=")
-        known = name in ("patches", "bends", "cutpaste", "scratches") and not equals
+        known = name in OWN_SOURCES and not equals
         if not known and not (name == "textures" and folder):
             raise ConfigError(
                 f"anomaly source '{text.strip()}' in '{spec}' is unknown. Valid: {', '.join(SOURCE_NAMES)}, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
 from realnet_edge.data import CategoryData, Splits, check_images, make_splits
 from realnet_edge.data.splits import MIN_GOOD_IMAGES
-from realnet_edge.imaging import load_batch
+from realnet_edge.imaging import evenly_spread, load_batch
 from realnet_edge.model import RealNet, normalise
 from realnet_edge.model.afs import channel_statistics, select_channels
 from realnet_edge.model.backbone import load_pretrained
@@ -63,7 +63,8 @@ def prepare(
     splits = make_splits(category, train.seed)
     paths = splits.paths(category.root, "train")
     size = model_config.image_size
-    rule, reason = resolve_foreground(synthesis.foreground, list(load_batch(_spread(paths), (size, size))))
+    sample = load_batch([paths[index] for index in evenly_spread(len(paths), MAX_IMAGES)], (size, size))
+    rule, reason = resolve_foreground(synthesis.foreground, list(sample))
     training = AnomalyDataset(paths, size, synthesis, rule, train.seed)
     # Validation judges images as they are: no rotation or flips.
     plain = SynthesisConfig(source=synthesis.source, foreground=synthesis.foreground)
@@ -73,12 +74,6 @@ def prepare(
     model = RealNet(model_config)
     origin = load_pretrained(model.backbone, model_config, weights)
     return Prepared(model, splits, rule, reason, training, validation, origin)
-
-
-def _spread(paths: Sequence[Path]) -> list[Path]:
-    """As many as the choice of a foreground looks at, evenly spaced: names often follow batches or days."""
-    picks = np.unique(np.linspace(0, len(paths) - 1, min(len(paths), MAX_IMAGES)).round().astype(int))
-    return [paths[int(index)] for index in picks]
 
 
 def fit_features(prepared: Prepared, train: TrainConfig) -> None:

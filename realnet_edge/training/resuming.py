@@ -56,26 +56,24 @@ def refuse_to_lose(
     return None
 
 
-def refuse_changed_images(
-    unfinished: dict[str, Any], settings: dict[str, Any], category: CategoryData
-) -> None:
+def refuse_changed_images(before: dict[str, Any], now: dict[str, Any], category: CategoryData) -> None:
     """Other images are other splits: one already trained on could decide the threshold.
 
     Args:
-        unfinished, settings: of the training that is resumed and of the run that resumes it, with `splits`.
+        before, now: splits of the training that is resumed, and of the run that resumes it.
 
     Raises:
         CheckpointError: the good images are not those that the training began with.
     """
-    if unfinished["splits"] == settings["splits"]:
+    if before == now:
         return
-    before, now = (
-        {name for part in ("train", "held_out", "calibration") for name in found["splits"][part]}
-        for found in (unfinished, settings)
+    old, new = (
+        {name for part in ("train", "held_out", "calibration") for name in splits[part]}
+        for splits in (before, now)
     )
     raise CheckpointError(
-        f"the good images in {category.root} changed since this training began: {len(now - before)} are new, "
-        f"{len(before - now)} are gone. Put them back as they were, or start again with --overwrite."
+        f"the good images in {category.root} changed since this training began: {len(new - old)} are new, "
+        f"{len(old - new)} are gone. Put them back as they were, or start again with --overwrite."
     )
 
 

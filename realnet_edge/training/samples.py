@@ -40,6 +40,13 @@ class Batch:
     carries: Tensor
     mask: Tensor
 
+    @property
+    def images(self) -> Tensor:
+        """(N, S, S, 3) uint8, what the model is shown: the anomalous image of a sample that carries one."""
+        shown = self.normal.clone()
+        shown[self.carries] = self.anomalous
+        return shown
+
 
 class AnomalyDataset(Dataset[Item]):
     """Samples by running number.

@@ -38,9 +38,7 @@ def refresh_statistics(model: RealNet, dataset: AnomalyDataset, count: int, batc
         norm.momentum = None
     model.train()
     for part in batches(dataset, _FIRST, _FIRST + count * batch, batch, workers=0):
-        images = part.normal.clone()
-        images[part.carries] = part.anomalous
-        model(normalise(images))
+        model(normalise(part.images))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()

@@ -67,7 +67,7 @@ def train(
         CheckpointError: a finished or unfinished training is in the way, or none is there to resume.
         TrainingDivergedError: a loss is not finite.
     """
-    settings = {
+    settings: dict[str, Any] = {
         "model": model_config.to_dict(),
         "synthesis": synthesis.to_dict(),
         "train": config.to_dict(),
@@ -80,7 +80,7 @@ def train(
     settings["splits"] = prepared.splits.to_dict()
     settings["arithmetic"] = "bf16" if in_bf16(config.precision) else "fp32"
     if unfinished is not None:
-        refuse_changed_images(unfinished, settings, category)
+        refuse_changed_images(unfinished["splits"], settings["splits"], category)
         if unfinished["arithmetic"] != settings["arithmetic"]:
             say(
                 f"this training began in {unfinished['arithmetic']} and goes on in {settings['arithmetic']}: "
@@ -112,19 +112,15 @@ def train(
     loop = _Loop(prepared, config, optimiser, progress, best, settings, paths.training, say, report)
     loop.run()
     prepared.model.load_state_dict(loop.best)
+    splits = settings.pop("splits")
     checkpoint = Checkpoint(
         model=prepared.model.eval(),
         config=model_config,
         category=category.name,
-        splits=prepared.splits.to_dict(),
+        splits=splits,
         data={"root": str(category.root.resolve()), "layout": category.layout},
         foreground={"rule": str(prepared.rule), "reason": prepared.reason},
-        training={
-            **_without_splits(settings),
-            "stopped": loop.stopped,
-            **_summary(progress),
-            "versions": _versions(),
-        },
+        training={**settings, "stopped": loop.stopped, **_summary(progress), "versions": _versions()},
     )
     save_checkpoint(paths.checkpoint, checkpoint)
     shutil.rmtree(paths.training)
@@ -155,7 +151,7 @@ class _Loop:
         self.folder = folder
         self.say = say
         self.report = report
-        self.bf16 = in_bf16(config.precision)
+        self.bf16 = settings["arithmetic"] == "bf16"
         self.stopped = "steps"
         self._sums = torch.zeros(2, dtype=torch.float64)
         self._counted = 0
@@ -279,11 +275,6 @@ def _has_bf16() -> bool:
         getattr(torch.cpu, name, lambda: False)()
         for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     )
-
-
-def _without_splits(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings as the checkpoint records them; it has a place of its own for the splits."""
-    return {k: v for k, v in settings.items() if k != "splits"}
 
 
 def _copy(model: RealNet) -> dict[str, Tensor]:

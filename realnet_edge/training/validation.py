@@ -47,9 +47,7 @@ def validate(model: RealNet, dataset: AnomalyDataset, batch: int) -> Validation:
     model.eval()
     maps, scores, masks, labels = [], [], [], []
     for part in batches(dataset, 0, ROUNDS * len(dataset.images), batch, workers=0):
-        images = part.normal.clone()
-        images[part.carries] = part.anomalous
-        predicted = anomaly_map(model(normalise(images)).logits)
+        predicted = anomaly_map(model(normalise(part.images)).logits)
         if not torch.isfinite(predicted).all():
             raise FloatingPointError("anomaly maps of the validation images are not finite")
         scores.append(image_score(predicted, model.config.score_rule).numpy())

@@ -49,10 +49,10 @@ def test_an_unfinished_training_is_neither_replaced_nor_missed(paths: CategoryPa
 
 def test_other_images_than_it_began_with_are_counted(category: CategoryData) -> None:
     splits = make_splits(category, 0).to_dict()
-    refuse_changed_images({"splits": splits}, {"splits": make_splits(category, 0).to_dict()}, category)
+    refuse_changed_images(splits, make_splits(category, 0).to_dict(), category)
     fewer = {**splits, "train": splits["train"][2:], "held_out": [*splits["held_out"], "train/good/new.png"]}
     with pytest.raises(CheckpointError, match="1 are new, 2 are gone"):
-        refuse_changed_images({"splits": splits}, {"splits": fewer}, category)
+        refuse_changed_images(splits, fewer, category)
 
 
 def test_half_written_states_go_and_the_state_only_for_a_new_beginning(paths: CategoryPaths) -> None:
