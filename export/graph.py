@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from realnet_edge.config import SCORE_WINDOW
-from realnet_edge.imaging import IMAGENET_MEAN, IMAGENET_STD
 from realnet_edge.kernels.rrs import stack_residuals
 from realnet_edge.model import RealNet, RealNetOutput, anomaly_map, image_score
 
@@ -23,19 +22,11 @@ class EngineGraph(nn.Module):
         stages: return the tensors of `stage_names` after the outputs, to find where two runtimes part.
     """
 
-    scale: Tensor
-    shift: Tensor
-
     def __init__(self, model: RealNet, score_rule: str, stages: bool = False) -> None:
         super().__init__()
         self.model = model
         self.score_rule = score_rule
         self.stages = stages
-        # (x / 255 - mean) / std as one multiplication and one addition.
-        std = torch.tensor(IMAGENET_STD, dtype=torch.float64)
-        mean = torch.tensor(IMAGENET_MEAN, dtype=torch.float64)
-        self.register_buffer("scale", (1.0 / (255.0 * std)).float().reshape(3, 1, 1))
-        self.register_buffer("shift", (-mean / std).float().reshape(3, 1, 1))
 
     @property
     def stage_names(self) -> tuple[str, ...]:
@@ -55,7 +46,7 @@ class EngineGraph(nn.Module):
             anomaly_map float32 (N, H, W) in [0, 1], score float32 (N,) in [0, 1], rrs_indices int32
             (N, k), and with `stages` the tensors of `stage_names`.
         """
-        normalised = image.permute(0, 3, 1, 2).float() * self.scale + self.shift
+        normalised = self.model.inputs(image)
         taps = self.model.backbone(normalised)
         selected = [afs(tap) for afs, tap in zip(self.model.afs, taps, strict=True)]
         output = self.model.from_selected(selected, normalised.shape[-2:])

@@ -63,6 +63,8 @@ class ModelConfig:
         standardise: subtract the mean and divide by the deviation of each tap channel, taken on
             normal training images.
         image_size: height and width of the input in pixels.
+        match_exposure: bring every image's mean grey level to that of the training images, by one gain.
+        group_width: fewest channels that a group of GroupNorm takes in the U-Nets; 1 is as published.
         score_rule: "avgpool16" (maximum after 16 x 16 average pooling with stride 1, the official
             evaluation) or "max" (the paper's text).
     """
@@ -76,6 +78,8 @@ class ModelConfig:
     standardise: bool = False
     image_size: int = 256
     score_rule: str = "avgpool16"
+    match_exposure: bool = False
+    group_width: int = 1
 
     def __post_init__(self) -> None:
         _require(self.backbone in BACKBONES, "backbone", self.backbone, f"one of {sorted(BACKBONES)}")
@@ -116,6 +120,7 @@ class ModelConfig:
                 width,
                 f"16 or more where the coarsest U-Net level is one pixel (stride {stride} here)",
             )
+        _require(1 <= self.group_width <= 32, "group_width", self.group_width, "1..32 channels")
         _require(self.score_rule in SCORE_RULES, "score_rule", self.score_rule, f"one of {SCORE_RULES}")
         _require(self.image_size >= SCORE_WINDOW, "image_size", self.image_size, f"at least {SCORE_WINDOW}")
 

@@ -40,6 +40,8 @@ PRESETS: dict[str, Preset] = {
             rrs_max=48,
             rrs_mean=48,
             standardise=True,
+            match_exposure=True,
+            group_width=4,
         ),
         SynthesisConfig(),
         TrainConfig(
@@ -65,6 +67,8 @@ PRESETS: dict[str, Preset] = {
             rrs_max=48,
             rrs_mean=48,
             standardise=True,
+            match_exposure=True,
+            group_width=4,
         ),
         SynthesisConfig(flip=True),
         TrainConfig(

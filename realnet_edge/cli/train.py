@@ -16,7 +16,8 @@ from realnet_edge.presets import PRESETS, preset
 if TYPE_CHECKING:
     from realnet_edge.training.state import Progress
 
-_MODEL = ("backbone", "taps", "planes", "widths", "rrs_max", "rrs_mean", "image_size", "score_rule")
+_NETWORK = ("backbone", "taps", "planes", "widths", "group_width", "rrs_max", "rrs_mean", "image_size")
+_MODEL = (*_NETWORK, "match_exposure", "score_rule")
 _SYNTHESIS = ("source", "foreground", "rotate", "flip", "light")
 
 
@@ -53,9 +54,15 @@ def _numbers(
 )
 @click.option("--planes", callback=_numbers, metavar="N,N", help="Channels that AFS keeps of each tap.")
 @click.option("--widths", callback=_numbers, metavar="N,N", help="Base width of each tap's U-Net.")
+@click.option("--group-width", type=int, help="Fewest channels a group in the U-Nets; 1 is published.")
 @click.option("--rrs-max", type=int, help="Residual planes kept by their maximum.")
 @click.option("--rrs-mean", type=int, help="Residual planes kept by their mean.")
 @click.option("--image-size", type=int, help="Side of the square input in pixels.")
+@click.option(
+    "--match-exposure/--no-match-exposure",
+    default=None,
+    help="Bring every image to the training images' mean brightness.",
+)
 @click.option("--score-rule", type=click.Choice(SCORE_RULES), help="How a map becomes an image score.")
 @click.option(
     "--source", metavar="SPEC", help="Anomaly sources and weights: patches:0.5,textures=FOLDER:0.5."
@@ -152,7 +159,8 @@ def _model_config(base: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
     backbone = changes.get("backbone", base.backbone)
     if backbone == base.backbone and "taps" not in changes:
         return dataclasses.replace(base, **changes)
-    changes = {"image_size": base.image_size, "score_rule": base.score_rule, **changes, "backbone": backbone}
+    kept = {key: getattr(base, key) for key in ("image_size", "score_rule", "match_exposure", "group_width")}
+    changes = {**kept, **changes, "backbone": backbone}
     return ModelConfig.for_backbone(**changes)
 
 

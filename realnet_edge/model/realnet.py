@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from realnet_edge.config import SCORE_WINDOW, ModelConfig
 from realnet_edge.errors import ConfigError
-from realnet_edge.imaging import IMAGENET_MEAN, IMAGENET_STD
 from realnet_edge.model.afs import FeatureSelection
 from realnet_edge.model.backbone import FrozenBackbone
+from realnet_edge.model.inputs import InputNormalisation
 from realnet_edge.model.rrs import Discriminator, ResidualSelection
 from realnet_edge.model.unet import ReconstructionUNet
 
@@ -43,13 +43,14 @@ class RealNet(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.inputs = InputNormalisation(config.match_exposure)
         self.backbone = FrozenBackbone(config)
         self.afs = nn.ModuleList(
             FeatureSelection(channels, planes, config.standardise)
             for channels, planes in zip(config.tap_channels, config.planes, strict=True)
         )
         self.reconstruction = nn.ModuleList(
-            ReconstructionUNet(planes, width)
+            ReconstructionUNet(planes, width, config.group_width)
             for planes, width in zip(config.planes, config.widths, strict=True)
         )
         self.rrs = ResidualSelection(sum(config.planes), config.rrs_max, config.rrs_mean)
@@ -60,13 +61,13 @@ class RealNet(nn.Module):
         return [module for module in self.afs if isinstance(module, FeatureSelection)]
 
     def select(self, images: Tensor) -> list[Tensor]:
-        """Selected (and standardised) features of normalised images, one tensor a block."""
+        """Selected (and standardised) features of images that `inputs` normalised, one tensor a block."""
         with torch.no_grad():
             features = self.backbone(images)
         return [afs(tap) for afs, tap in zip(self.afs, features, strict=True)]
 
     def forward(self, images: Tensor) -> RealNetOutput:
-        """From normalised images (N, 3, S, S) to logits at the same size."""
+        """From images (N, 3, S, S) that `inputs` normalised to logits at the same size."""
         return self.from_selected(self.select(images), images.shape[-2:])
 
     def from_selected(self, selected: list[Tensor], size: torch.Size) -> RealNetOutput:
@@ -111,10 +112,3 @@ def image_score(maps: Tensor, rule: str) -> Tensor:
     if rule == "max":
         return maps.amax(dim=(1, 2))
     raise ConfigError(f"score rule is {rule!r}; valid: avgpool16, max.")
-
-
-def normalise(images: Tensor) -> Tensor:
-    """uint8 RGB (N, H, W, 3) to float32 (N, 3, H, W) with ImageNet's mean and deviation removed."""
-    mean = torch.tensor(IMAGENET_MEAN, device=images.device) * 255.0
-    std = torch.tensor(IMAGENET_STD, device=images.device) * 255.0
-    return ((images.float() - mean) / std).permute(0, 3, 1, 2)

@@ -20,9 +20,14 @@ ATTENTION_FACTORS = (2, 4)
 HEAD_WIDTH = 64
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
-    """GroupNorm with 32 groups, or the largest common divisor for narrow networks."""
-    return nn.GroupNorm(math.gcd(32, channels), channels)
+def group_norm(channels: int, group_width: int) -> nn.GroupNorm:
+    """GroupNorm of at most 32 groups, as published, each at least `group_width` channels wide.
+
+    Groups of one channel normalise away how strongly each channel answers, which is much of what a
+    reconstruction has to reproduce. The published networks, 128 channels and wider, have at least four
+    a group; a narrow one has them with a `group_width` of 4.
+    """
+    return nn.GroupNorm(math.gcd(32, channels, max(1, channels // group_width)), channels)
 
 
 def _zeroed(convolution: nn.Conv1d | nn.Conv2d) -> nn.Module:
@@ -39,13 +44,16 @@ class ResidualBlock(nn.Module):
     Args:
         channels: input channels.
         out_channels: output channels; a 1x1 convolution adapts the skip when they differ.
+        group_width: fewest channels of a group of GroupNorm.
         resample: "down" average-pools both branches by 2 after the activation, "up" doubles each
             with a transposed convolution of its own (kernel 4, stride 2, padding 1).
     """
 
-    def __init__(self, channels: int, out_channels: int, resample: str | None = None) -> None:
+    def __init__(
+        self, channels: int, out_channels: int, group_width: int, resample: str | None = None
+    ) -> None:
         super().__init__()
-        self.norm = group_norm(channels)
+        self.norm = group_norm(channels, group_width)
         self.conv = nn.Conv2d(channels, out_channels, 3, padding=1)
         self.resample_main = self._resampler(channels, resample)
         self.resample_skip = self._resampler(channels, resample)
@@ -76,12 +84,12 @@ class AttentionBlock(nn.Module):
     takes all where there are fewer channels.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, group_width: int) -> None:
         super().__init__()
         self.heads = max(1, channels // HEAD_WIDTH)
         if channels % self.heads:
             self.heads = math.gcd(channels, self.heads)
-        self.norm = group_norm(channels)
+        self.norm = group_norm(channels, group_width)
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
         self.proj = _zeroed(nn.Conv1d(channels, channels, 1))
 
@@ -102,10 +110,12 @@ class ReconstructionUNet(nn.Module):
     Args:
         channels: C, the planes that AFS kept.
         width: base width w; the levels are w, 2w and 4w wide. H and W must be multiples of 4.
+        group_width: fewest channels of a group of GroupNorm; 1 is as published.
     """
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, width: int, group_width: int = 1) -> None:
         super().__init__()
+        self.group_width = group_width
         self.input_blocks = nn.ModuleList([nn.Conv2d(channels, width, 3, padding=1)])
         skips = [width]
         current = width
@@ -115,10 +125,12 @@ class ReconstructionUNet(nn.Module):
                 current = multiplier * width
                 skips.append(current)
             if level < len(LEVELS) - 1:
-                self.input_blocks.append(ResidualBlock(current, current, "down"))
+                self.input_blocks.append(ResidualBlock(current, current, group_width, "down"))
                 skips.append(current)
         self.middle_block = nn.Sequential(
-            ResidualBlock(current, current), AttentionBlock(current), ResidualBlock(current, current)
+            ResidualBlock(current, current, group_width),
+            AttentionBlock(current, group_width),
+            ResidualBlock(current, current, group_width),
         )
         self.output_blocks = nn.ModuleList()
         for level, multiplier in reversed(list(enumerate(LEVELS))):
@@ -126,17 +138,16 @@ class ReconstructionUNet(nn.Module):
                 stage = self._stage(current + skips.pop(), multiplier * width, level)
                 current = multiplier * width
                 if level > 0 and position == RESIDUAL_BLOCKS:
-                    stage.append(ResidualBlock(current, current, "up"))
+                    stage.append(ResidualBlock(current, current, group_width, "up"))
                 self.output_blocks.append(stage)
         self.out = nn.Sequential(
-            group_norm(current), nn.SiLU(), _zeroed(nn.Conv2d(current, channels, 3, padding=1))
+            group_norm(current, group_width), nn.SiLU(), _zeroed(nn.Conv2d(current, channels, 3, padding=1))
         )
 
-    @staticmethod
-    def _stage(channels: int, out_channels: int, level: int) -> nn.Sequential:
-        stage = nn.Sequential(ResidualBlock(channels, out_channels))
+    def _stage(self, channels: int, out_channels: int, level: int) -> nn.Sequential:
+        stage = nn.Sequential(ResidualBlock(channels, out_channels, self.group_width))
         if 2**level in ATTENTION_FACTORS:
-            stage.append(AttentionBlock(out_channels))
+            stage.append(AttentionBlock(out_channels, self.group_width))
         return stage
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
 from realnet_edge.data import CategoryData, Splits, check_images, make_splits
 from realnet_edge.data.splits import MIN_GOOD_IMAGES
 from realnet_edge.imaging import evenly_spread, load_batch
-from realnet_edge.model import RealNet, normalise
+from realnet_edge.model import RealNet
 from realnet_edge.model.afs import channel_statistics, select_channels
 from realnet_edge.model.backbone import load_pretrained
 from realnet_edge.synthesis import ForegroundRule, resolve_foreground
@@ -77,11 +77,12 @@ def prepare(
 
 
 def fit_features(prepared: Prepared, train: TrainConfig) -> None:
-    """Standardise the taps on normal images and choose their channels (AFS), in place."""
+    """Exposure, standardisation of the taps and their choice of channels (AFS), in place."""
     model = prepared.model
+    model.inputs.reference.fill_(prepared.training.images.mean(dtype=np.float64))
     if model.config.standardise:
         _standardise(model, prepared.training, train.batch)
-    pairs = _afs_batches(prepared.training, train)
+    pairs = _afs_batches(model, prepared.training, train)
     chosen = select_channels(model.backbone, pairs, model.config.planes)
     for selection, index in zip(model.selections(), chosen, strict=True):
         selection.index.copy_(index)
@@ -89,19 +90,21 @@ def fit_features(prepared: Prepared, train: TrainConfig) -> None:
 
 def _standardise(model: RealNet, dataset: AnomalyDataset, batch: int) -> None:
     parts = np.array_split(dataset.images, max(1, len(dataset.images) // batch))
-    statistics = channel_statistics(model.backbone, (normalise(torch.from_numpy(part)) for part in parts))
+    statistics = channel_statistics(model.backbone, (model.inputs(torch.from_numpy(part)) for part in parts))
     for selection, (mean, deviation) in zip(model.selections(), statistics, strict=True):
         selection.mean.copy_(mean)
         selection.scale.copy_(1.0 / deviation)
 
 
-def _afs_batches(dataset: AnomalyDataset, train: TrainConfig) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _afs_batches(
+    model: RealNet, dataset: AnomalyDataset, train: TrainConfig
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Synthetic anomalies only, as the official implementation feeds AFS."""
     share = dataset.share
     dataset.share = 1.0
     stop = _AFS_FIRST + train.afs_batches * train.batch
     try:
         for part in batches(dataset, _AFS_FIRST, stop, train.batch, train.workers):
-            yield normalise(part.anomalous), normalise(part.normal), part.mask[:, None]
+            yield model.inputs(part.anomalous), model.inputs(part.normal), part.mask[:, None]
     finally:
         dataset.share = share

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from realnet_edge.model import RealNet, normalise
+from realnet_edge.model import RealNet
 from realnet_edge.training.samples import AnomalyDataset, batches
 
 # Keeps these samples apart from those of training, which count from 0.
@@ -38,7 +38,7 @@ def refresh_statistics(model: RealNet, dataset: AnomalyDataset, count: int, batc
         norm.momentum = None
     model.train()
     for part in batches(dataset, _FIRST, _FIRST + count * batch, batch, workers=0):
-        model(normalise(part.images))
+        model(model.inputs(part.images))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()

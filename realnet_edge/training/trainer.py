@@ -17,7 +17,7 @@ from realnet_edge import __version__
 from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
 from realnet_edge.data import CategoryData
 from realnet_edge.errors import RealnetEdgeError
-from realnet_edge.model import RealNet, losses, normalise
+from realnet_edge.model import RealNet, losses
 from realnet_edge.model.checkpoint import Checkpoint, save_checkpoint
 from realnet_edge.training.curves import write_curves
 from realnet_edge.training.preparation import Prepared, fit_features, prepare
@@ -197,7 +197,7 @@ class _Loop:
             group["lr"] = rate
         count = len(batch.normal)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            normal = model.select(normalise(torch.cat([batch.normal, batch.anomalous])))
+            normal = model.select(model.inputs(torch.cat([batch.normal, batch.anomalous])))
             selected = []
             for block in normal:
                 # A sample without an anomaly is its own normal image: its features serve twice.

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from realnet_edge.metrics import image_auroc, pixel_auroc
-from realnet_edge.model import RealNet, anomaly_map, image_score, normalise
+from realnet_edge.model import RealNet, anomaly_map, image_score
 from realnet_edge.training.samples import AnomalyDataset, batches
 
 # Repeats of the validation images, each with another anomaly: one pass decides too little.
@@ -47,7 +47,7 @@ def validate(model: RealNet, dataset: AnomalyDataset, batch: int) -> Validation:
     model.eval()
     maps, scores, masks, labels = [], [], [], []
     for part in batches(dataset, 0, ROUNDS * len(dataset.images), batch, workers=0):
-        predicted = anomaly_map(model(normalise(part.images)).logits)
+        predicted = anomaly_map(model(model.inputs(part.images)).logits)
         if not torch.isfinite(predicted).all():
             raise FloatingPointError("anomaly maps of the validation images are not finite")
         scores.append(image_score(predicted, model.config.score_rule).numpy())

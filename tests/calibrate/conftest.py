@@ -13,7 +13,7 @@ from realnet_edge.calibrate import Sources, ensure_onnx, open_sources
 from realnet_edge.config import ModelConfig
 from realnet_edge.data import CategoryData, Splits, load_category
 from realnet_edge.imaging import load_batch
-from realnet_edge.model import RealNet, normalise
+from realnet_edge.model import RealNet
 from realnet_edge.model.backbone import load_pretrained
 from realnet_edge.model.checkpoint import Checkpoint, save_checkpoint
 from realnet_edge.workspace import Workspace
@@ -57,7 +57,7 @@ def workspace(screw: CategoryData, splits: Splits, tmp_path_factory: pytest.Temp
         # Output layers start at zero, which would hide everything before them.
         if not parameter.detach().any():
             torch.nn.init.normal_(parameter, std=0.05)
-    batch = normalise(torch.from_numpy(load_batch(screw.train[:8], (SIZE, SIZE))))
+    batch = model.inputs(torch.from_numpy(load_batch(screw.train[:8], (SIZE, SIZE))))
     with torch.no_grad():
         for _ in range(20):
             model.train()(batch)

@@ -58,6 +58,8 @@ MODEL_OPTIONS = [
     ("--rrs-mean", "7", {"rrs_mean": 7}),
     ("--image-size", "512", {"image_size": 512}),
     ("--score-rule", "max", {"score_rule": "max"}),
+    ("--group-width", "2", {"group_width": 2}),
+    ("--no-match-exposure", None, {"match_exposure": False}),
 ]
 SYNTHESIS_OPTIONS = [
     ("--source", "cutpaste:1", {"source": "cutpaste:1"}),
@@ -110,7 +112,8 @@ def test_an_option_changes_its_setting_and_no_other(
 
 def test_another_backbone_brings_its_own_proportions(started: Any) -> None:
     seen = started("--backbone", "resnet18", "--image-size", "128")
-    assert seen["model"] == ModelConfig.for_backbone("resnet18", image_size=128)
+    kept = {"image_size": 128, "match_exposure": True, "group_width": 4}
+    assert seen["model"] == ModelConfig.for_backbone("resnet18", **kept)
     assert started("--taps", "1,2")["model"].taps == (1, 2)
 
 

@@ -12,7 +12,7 @@ import torch
 from realnet_edge.config import ModelConfig
 from realnet_edge.data import load_category
 from realnet_edge.imaging import load_batch
-from realnet_edge.model import RealNet, normalise
+from realnet_edge.model import RealNet
 from realnet_edge.model.afs import channel_statistics
 from realnet_edge.model.backbone import load_pretrained
 from realnet_edge.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -32,7 +32,12 @@ def images(mvtec_root: Path) -> npt.NDArray[np.uint8]:
 def checkpoint(images: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """Two blocks; EfficientNet-Lite0 with ImageNet's weights, statistics of real images, the rest random."""
     config = ModelConfig.for_backbone(
-        "tf_efficientnet_lite0", image_size=SIZE, taps=(1, 2), planes=(16, 32), widths=(16, 16)
+        "tf_efficientnet_lite0",
+        image_size=SIZE,
+        taps=(1, 2),
+        planes=(16, 32),
+        widths=(16, 16),
+        match_exposure=True,
     )
     return _settled(config, images, tmp_path_factory.mktemp("two"))
 
@@ -51,7 +56,8 @@ def _settled(config: ModelConfig, images: npt.NDArray[np.uint8], folder: Path) -
     torch.manual_seed(0)
     model = RealNet(config).eval()
     load_pretrained(model.backbone, config)
-    batch = normalise(torch.from_numpy(images))
+    model.inputs.reference.fill_(float(images.mean()))
+    batch = model.inputs(torch.from_numpy(images))
     for afs, (mean, deviation) in zip(model.afs, channel_statistics(model.backbone, [batch]), strict=True):
         afs.mean.copy_(mean)
         afs.scale.copy_(1.0 / deviation)

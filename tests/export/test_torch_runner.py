@@ -8,7 +8,7 @@ import torch
 from realnet_edge.errors import BackendError
 from realnet_edge.export import TorchRunner
 from realnet_edge.export.graph import pooled_score
-from realnet_edge.model import anomaly_map, image_score, normalise
+from realnet_edge.model import anomaly_map, image_score
 from realnet_edge.model.checkpoint import Checkpoint
 
 Images = npt.NDArray[np.uint8]
@@ -16,7 +16,7 @@ Images = npt.NDArray[np.uint8]
 
 def test_gives_what_the_model_gives(checkpoint: Checkpoint, images: Images) -> None:
     with torch.no_grad():
-        output = checkpoint.model(normalise(torch.from_numpy(images)))
+        output = checkpoint.model(checkpoint.model.inputs(torch.from_numpy(images)))
         maps = anomaly_map(output.logits)
         scores = image_score(maps, "avgpool16")
     with TorchRunner(checkpoint) as runner:

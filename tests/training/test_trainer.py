@@ -18,14 +18,20 @@ from PIL import Image
 from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
 from realnet_edge.data import CategoryData
 from realnet_edge.errors import CheckpointError
-from realnet_edge.model import normalise
+from realnet_edge.imaging import load_batch
 from realnet_edge.model.checkpoint import load_checkpoint
 from realnet_edge.training import TrainingDivergedError, train
 from realnet_edge.training.state import Progress
 from realnet_edge.workspace import Workspace
 
 MODEL = ModelConfig.for_backbone(
-    "tf_efficientnet_lite0", image_size=64, planes=(8, 16, 16), widths=(8, 8, 16), rrs_max=8, rrs_mean=8
+    "tf_efficientnet_lite0",
+    image_size=64,
+    planes=(8, 16, 16),
+    widths=(8, 8, 16),
+    rrs_max=8,
+    rrs_mean=8,
+    match_exposure=True,
 )
 SYNTHESIS = SynthesisConfig(source="patches:0.5,cutpaste:0.25,scratches:0.25", flip=True)
 TRAIN = TrainConfig(
@@ -68,11 +74,14 @@ def test_the_checkpoint_says_what_it_was_made_of(category: CategoryData, trained
     assert checkpoint.foreground["rule"]
     assert [entry["step"] for entry in checkpoint.training["history"]] == [2, 4, 6]
     assert checkpoint.training["stopped"] == "steps"
+    paths = [category.root / name for name in splits["train"]]
+    mean = load_batch(paths, (64, 64)).mean()
+    assert float(checkpoint.model.inputs.reference) == pytest.approx(mean, abs=1e-3)
     # Linear bottlenecks differ in scale by orders of magnitude: standardised, they do not.
     images = torch.from_numpy(
         np.stack([np.asarray(Image.open(p).convert("RGB").resize((64, 64))) for p in category.train[:16]])
     )
-    for block in checkpoint.model.select(normalise(images)):
+    for block in checkpoint.model.select(checkpoint.model.inputs(images)):
         assert 0.5 < block.std() < 2
 
 

@@ -1,0 +1,55 @@
+"""The reconstruction U-Net's GroupNorm: as published, or with groups of a least width."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from realnet_edge.config import ModelConfig
+from realnet_edge.errors import ConfigError
+from realnet_edge.model import RealNet
+from realnet_edge.model.unet import ReconstructionUNet, group_norm
+
+
+def norms(module: nn.Module) -> list[nn.GroupNorm]:
+    return [m for m in module.modules() if isinstance(m, nn.GroupNorm)]
+
+
+def test_published_groups_are_32_wherever_32_divides_the_channels() -> None:
+    assert {n.num_groups for n in norms(ReconstructionUNet(32, 32))} == {32}
+
+
+@pytest.mark.parametrize(("channels", "width", "groups"), [(16, 4, 4), (200, 12, 8), (24, 4, 2), (8, 32, 1)])
+def test_no_group_is_narrower_than_asked_for_unless_there_are_fewer_channels(
+    channels: int, width: int, groups: int
+) -> None:
+    norm = group_norm(channels, width)
+    assert norm.num_groups == groups
+    assert channels // norm.num_groups >= min(width, channels)
+
+
+@pytest.mark.parametrize("width", [3, 4, 7, 12])
+def test_groups_divide_the_channels_of_every_layer(width: int) -> None:
+    for base in (8, 24, 40, 56):
+        unet = ReconstructionUNet(8, base, width)
+        assert all(n.num_channels % n.num_groups == 0 for n in norms(unet))
+        assert all(n.num_channels // n.num_groups >= min(width, n.num_channels) for n in norms(unet))
+
+
+def test_wide_groups_keep_how_strongly_channels_answer() -> None:
+    """Twice as strong an answer in one channel: lost in groups of one, kept in groups of four."""
+    x = torch.randn(1, 16, 8, 8, generator=torch.Generator().manual_seed(0))
+    stronger = x.clone()
+    stronger[:, 3] *= 2
+    assert torch.allclose(group_norm(16, 1)(stronger), group_norm(16, 1)(x), atol=1e-4)
+    assert not torch.allclose(group_norm(16, 4)(stronger), group_norm(16, 4)(x), atol=0.1)
+
+
+def test_the_setting_reaches_every_unet_and_is_checked() -> None:
+    sizes = {"image_size": 64, "planes": (8, 16, 16), "widths": (16, 32, 32), "rrs_max": 4, "rrs_mean": 4}
+    config = ModelConfig.for_backbone("tf_efficientnet_lite0", group_width=4, **sizes)
+    for unet in RealNet(config).reconstruction:
+        assert all(n.num_channels // n.num_groups >= 4 for n in norms(unet))
+    with pytest.raises(ConfigError, match="group_width is 0"):
+        ModelConfig.for_backbone("tf_efficientnet_lite0", group_width=0, **sizes)
