@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from realnet_edge.config import SCORE_WINDOW
 from realnet_edge.kernels.rrs import stack_residuals
-from realnet_edge.model import RealNet, RealNetOutput, anomaly_map, image_score
+from realnet_edge.model import RealNet, RealNetOutput, image_score
 
 OUTPUTS = ("anomaly_map", "score", "rrs_indices")
 
 
 class EngineGraph(nn.Module):
-    """RealNet with normalisation, softmax and image score inside; no tracing hacks in the model itself.
+    """RealNet with normalisation, anomaly map and image score inside; no tracing hacks in the model itself.
 
     Args:
         model: in evaluation mode.
@@ -49,9 +52,9 @@ class EngineGraph(nn.Module):
         normalised = self.model.inputs(image)
         taps = self.model.backbone(normalised)
         selected = [afs(tap) for afs, tap in zip(self.model.afs, taps, strict=True)]
-        output = self.model.from_selected(selected, normalised.shape[-2:])
-        # Softmax ends within [0, 1] but for rounding; thresholds and readers rely on the range.
-        maps = anomaly_map(output.logits).clamp(0.0, 1.0)
+        output = self.model.from_selected(selected)
+        # A sigmoid ends within [0, 1] but for rounding; thresholds and readers rely on the range.
+        maps = resized_map(output.logits, normalised.shape[-2:]).clamp(0.0, 1.0)
         results = (maps, pooled_score(maps, self.score_rule), output.rrs_indices.to(torch.int32))
         if not self.stages:
             return results
@@ -70,8 +73,19 @@ class EngineGraph(nn.Module):
         return [scores[mode] for mode in self._rrs_modes()]
 
 
+def resized_map(logits: Tensor, size: torch.Size) -> Tensor:
+    """`anomaly_map`, resized along the rows, then along the columns.
+
+    Args:
+        logits: (N, 2, h, w) of `RealNetOutput`.
+        size: height and width of the map.
+    """
+    difference = logits[:, 1].float() - logits[:, 0].float()
+    return _by_axis(difference, [partial(_stretched, length=length) for length in size]).sigmoid()
+
+
 def pooled_score(maps: Tensor, rule: str) -> Tensor:
-    """`image_score`, with the 16x16 mean taken as rows, then columns.
+    """`image_score`, with the 16x16 mean taken along one axis, then along the other.
 
     The same number but for rounding, in 32 additions a pixel instead of 256: on a CPU the square window
     takes as long as a tenth of the whole network.
@@ -82,5 +96,24 @@ def pooled_score(maps: Tensor, rule: str) -> Tensor:
     """
     if rule != "avgpool16":
         return image_score(maps, rule)
-    rows = F.avg_pool2d(maps[:, None], (SCORE_WINDOW, 1), stride=1)
-    return F.avg_pool2d(rows, (1, SCORE_WINDOW), stride=1).amax(dim=(1, 2, 3))
+    return _by_axis(maps, [_averaged, _averaged]).amax(dim=(1, 2))
+
+
+def _by_axis(plane: Tensor, along: Sequence[Callable[[Tensor], Tensor]]) -> Tensor:
+    """Apply an operation along the rows of (N, H, W) and one along the columns.
+
+    Each sees the other axis as its channels, (N, channels, length, 1): an engine that keeps channels last in
+    memory works on a whole line at once. A plane of one channel it works through pixel by pixel, which takes
+    OpenVINO five times as long.
+    """
+    for operation in along:
+        plane = operation(plane.transpose(1, 2)[..., None])[..., 0]
+    return plane
+
+
+def _stretched(lines: Tensor, length: int) -> Tensor:
+    return F.interpolate(lines, size=(length, 1), mode="bilinear", align_corners=True)
+
+
+def _averaged(lines: Tensor) -> Tensor:
+    return F.avg_pool2d(lines, (SCORE_WINDOW, 1), stride=1)

@@ -181,6 +181,9 @@ class SynthesisConfig:
         flip: mirror normal images at random.
         light: largest relative change of brightness and of contrast about the image's mean: factors
             between 1 / (1 + light) and 1 + light, log-uniform. Lamps age and exposure drifts.
+        noise: largest standard deviation, in grey levels of 255, of Gaussian noise on every pixel and
+            channel; each sample draws its own between 0 and this. A network that never saw noise makes
+            much of differences that neither a camera nor 16-bit arithmetic keeps.
     """
 
     source: str = DEFAULT_SOURCE
@@ -189,12 +192,14 @@ class SynthesisConfig:
     rotate: float = 0.0
     flip: bool = False
     light: float = 0.0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         share = self.anomalous_share
         _require(0.0 < share < 1.0, "anomalous_share", share, "a number between 0 and 1, both excluded")
         _require(0.0 <= self.rotate <= 180.0, "rotate", self.rotate, "0..180 degrees")
         _require(0.0 <= self.light <= 1.0, "light", self.light, "0..1, a share of the brightness")
+        _require(0.0 <= self.noise <= 64.0, "noise", self.noise, "0..64 grey levels of 255")
 
     def to_dict(self) -> dict[str, Any]:
         return to_dict(self)

@@ -63,7 +63,7 @@ class ElpvCategory:
     Attributes:
         name: "elpv-mono" or "elpv-poly".
         root: its folder.
-        seed: what the images were drawn with.
+        seed: what the images were drawn with; None where they are the package's first.
         train_good, test_good, test_defect: how many there are; fewer than `TRAIN_GOOD`, `TEST_GOOD`,
             `TEST_DEFECT` where the package has no more.
         written: False where the folder was complete already and was left alone.
@@ -71,7 +71,7 @@ class ElpvCategory:
 
     name: str
     root: Path
-    seed: int
+    seed: int | None
     train_good: int
     test_good: int
     test_defect: int
@@ -91,7 +91,7 @@ class ElpvCategory:
         return {**asdict(self), "root": str(self.root)}
 
 
-def write_elpv(dest: Path, kind: CellKind, seed: int = 0, source: Path | None = None) -> ElpvCategory:
+def write_elpv(dest: Path, kind: CellKind, seed: int | None = 0, source: Path | None = None) -> ElpvCategory:
     """Write `dest`/elpv-`kind` in MVTec layout: train/good, test/good, test/defect; there are no masks.
 
     Normal cells have probability 0 and defective ones 1. The draw depends on the seed and the file
@@ -100,7 +100,8 @@ def write_elpv(dest: Path, kind: CellKind, seed: int = 0, source: Path | None = 
     Args:
         dest: folder that will hold the category.
         kind: "mono" or "poly" (crystalline); they look so different that each is a category.
-        seed: any whole number.
+        seed: any whole number; None takes the first cells in the package's own order. Neighbours there come
+            from the same modules, so figures on the two kinds of split differ widely.
         source: folder with labels.csv and images/; that of the installed package by default.
 
     Raises:
@@ -169,10 +170,11 @@ def read_cells(source: Path) -> list[Cell]:
         raise DataError(f"{table}: a row is not 'file probability kind' ({error}).") from error
 
 
-def _certain(cells: Sequence[Cell], kind: CellKind, seed: int) -> list[Cell]:
-    """Cells of probability 0 or 1 in an order that seed and names alone decide, each content once."""
-    certain = [cell for cell in cells if cell.kind == kind and cell.probability in (0.0, 1.0)]
-    ranked = sorted(certain, key=lambda cell: sha256(f"{seed}:{cell.path.name}".encode()).digest())
+def _certain(cells: Sequence[Cell], kind: CellKind, seed: int | None) -> list[Cell]:
+    """Cells of probability 0 or 1, each content once, in an order that seed and names alone decide."""
+    ranked = [cell for cell in cells if cell.kind == kind and cell.probability in (0.0, 1.0)]
+    if seed is not None:
+        ranked.sort(key=lambda cell: sha256(f"{seed}:{cell.path.name}".encode()).digest())
     unique: dict[bytes, Cell] = {}
     try:
         for cell in ranked:

@@ -21,7 +21,8 @@ class RealNetOutput(NamedTuple):
     """What one forward pass gives.
 
     Attributes:
-        logits: (N, 2, H, W) at the input's size; channel 1 is anomalous.
+        logits: (N, 2, h, w) at the discriminator's resolution, twice the finest block's; channel 1 is
+            anomalous. `losses` and `anomaly_map` bring them to the image's size.
         rrs_indices: (N, k_max + k_mean) int64 residual planes in the order they were chosen.
         selected: a tensor (N, m_k, H_k, W_k) a block: what AFS kept.
         reconstructed: the same shapes: what the U-Nets made of it.
@@ -67,17 +68,16 @@ class RealNet(nn.Module):
         return [afs(tap) for afs, tap in zip(self.afs, features, strict=True)]
 
     def forward(self, images: Tensor) -> RealNetOutput:
-        """From images (N, 3, S, S) that `inputs` normalised to logits at the same size."""
-        return self.from_selected(self.select(images), images.shape[-2:])
+        """From images (N, 3, S, S) that `inputs` normalised to logits."""
+        return self.from_selected(self.select(images))
 
-    def from_selected(self, selected: list[Tensor], size: torch.Size) -> RealNetOutput:
-        """The trained part of the network, from selected features to logits at `size`."""
+    def from_selected(self, selected: list[Tensor]) -> RealNetOutput:
+        """The trained part of the network, from selected features to logits."""
         reconstructed = [unet(block) for unet, block in zip(self.reconstruction, selected, strict=True)]
         # Small differences of large numbers: in float32 under autocast, too.
         residuals = [(s.float() - r.float()) ** 2 for s, r in zip(selected, reconstructed, strict=True)]
         planes, indices = self.rrs(residuals)
-        logits = F.interpolate(self.discriminator(planes), size=size, mode="bilinear", align_corners=True)
-        return RealNetOutput(logits, indices, selected, reconstructed)
+        return RealNetOutput(self.discriminator(planes), indices, selected, reconstructed)
 
 
 def losses(output: RealNetOutput, normal: list[Tensor], mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,12 +93,21 @@ def losses(output: RealNetOutput, normal: list[Tensor], mask: Tensor) -> tuple[T
     """
     pairs = zip(output.reconstructed, normal, strict=True)
     reconstruction = torch.stack([F.mse_loss(r.float(), n.float()) for r, n in pairs]).sum()
-    return reconstruction, F.cross_entropy(output.logits.float(), mask)
+    return reconstruction, F.cross_entropy(_resized(output.logits, mask.shape[-2:]), mask)
 
 
-def anomaly_map(logits: Tensor) -> Tensor:
-    """(N, 2, H, W) logits to the anomaly map (N, H, W) in [0, 1]."""
-    return logits.float().softmax(dim=1)[:, 1]
+def anomaly_map(logits: Tensor, size: torch.Size) -> Tensor:
+    """Logits (N, 2, h, w) of `RealNetOutput` to the anomaly map (N, *size) in [0, 1].
+
+    The softmax over two logits is the sigmoid of their difference, and resizing is linear: one plane is
+    resized instead of two, which takes half as long and gives the same map.
+    """
+    difference = logits[:, 1:].float() - logits[:, :1].float()
+    return _resized(difference, size).sigmoid()[:, 0]
+
+
+def _resized(planes: Tensor, size: torch.Size) -> Tensor:
+    return F.interpolate(planes.float(), size=size, mode="bilinear", align_corners=True)
 
 
 def image_score(maps: Tensor, rule: str) -> Tensor:

@@ -80,9 +80,12 @@ class AnomalyDataset(Dataset[Item]):
         rng = np.random.default_rng([self.seed, number])
         image = self._augment(self.images[self._position(number)], rng)
         if not self._carries(number):
+            image = _noisy(self._noise(image.shape, rng), image)
             return image, image, np.zeros(image.shape[:2], np.bool_), False
         made = synthesise(image, foreground_mask(image, self.rule), self.source, rng)
-        return image, made.image, made.mask, True
+        # The same noise over both, anomaly included: what is pasted in must not be told by its lack.
+        noise = self._noise(image.shape, rng)
+        return _noisy(noise, image), _noisy(noise, made.image), made.mask, True
 
     def _position(self, number: int) -> int:
         """Which image sample `number` uses: every epoch is a permutation of all of them."""
@@ -102,6 +105,20 @@ class AnomalyDataset(Dataset[Item]):
         if self.config.light > 0:
             image = _relit(image, self.config.light, rng)
         return np.ascontiguousarray(image)
+
+    def _noise(self, shape: tuple[int, ...], rng: np.random.Generator) -> npt.NDArray[np.float32] | None:
+        """Noise of this sample in grey levels; None where none is wanted."""
+        if self.config.noise == 0:
+            return None
+        level = np.float32(rng.uniform(0.0, self.config.noise))
+        return level * rng.standard_normal(shape, np.float32)
+
+
+def _noisy(noise: npt.NDArray[np.float32] | None, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """`image` with `noise` on it, in whole grey levels as a camera gives them."""
+    if noise is None:
+        return image
+    return np.asarray(np.clip(np.rint(image + noise), 0, 255), np.uint8)
 
 
 def _relit(image: npt.NDArray[np.uint8], most: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:

@@ -205,7 +205,7 @@ class _Loop:
                 mixed = block[:count].clone(memory_format=torch.contiguous_format)
                 mixed[batch.carries] = block[count:]
                 selected.append(mixed)
-            output = model.from_selected(selected, batch.mask.shape[-2:])
+            output = model.from_selected(selected)
         reconstruction, segmentation = losses(output, [block[:count] for block in normal], batch.mask)
         values = torch.stack([reconstruction.detach(), segmentation.detach()]).double()
         if not torch.isfinite(values).all():

@@ -47,7 +47,7 @@ def validate(model: RealNet, dataset: AnomalyDataset, batch: int) -> Validation:
     model.eval()
     maps, scores, masks, labels = [], [], [], []
     for part in batches(dataset, 0, ROUNDS * len(dataset.images), batch, workers=0):
-        predicted = anomaly_map(model(model.inputs(part.images)).logits)
+        predicted = anomaly_map(model(model.inputs(part.images)).logits, part.mask.shape[-2:])
         if not torch.isfinite(predicted).all():
             raise FloatingPointError("anomaly maps of the validation images are not finite")
         scores.append(image_score(predicted, model.config.score_rule).numpy())

@@ -90,3 +90,5 @@ def test_elpv_writes_both_kinds_once(tmp_path: Path) -> None:
     assert again.stderr.count("(was there already)") == 2
     check = CliRunner().invoke(cli, ["data", "check", "--data", str(tmp_path), "--category", "elpv-poly"])
     assert check.exit_code == 0
+    first = CliRunner().invoke(cli, ["data", "elpv", str(tmp_path), "--in-order", "--json"])
+    assert [entry["seed"] for entry in json.loads(first.stdout)] == [None, None]

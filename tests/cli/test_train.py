@@ -67,6 +67,7 @@ SYNTHESIS_OPTIONS = [
     ("--rotate", "45", {"rotate": 45.0}),
     ("--flip", None, {"flip": True}),
     ("--light", "0.3", {"light": 0.3}),
+    ("--noise", "2.5", {"noise": 2.5}),
 ]
 TRAIN_OPTIONS = [
     ("--steps", "11", {"steps": 11}),

@@ -76,6 +76,19 @@ def test_the_same_seed_gives_the_same_folder(tmp_path: Path, source: Path) -> No
     assert images(first) != images(other)
 
 
+def test_without_a_seed_the_packages_order_decides(tmp_path: Path, source: Path) -> None:
+    root = write_elpv(tmp_path, "mono", None, source).root
+
+    def numbers(part: str) -> list[int]:
+        return sorted(int(path.stem.removeprefix("cell")) for path in (root / part).iterdir())
+
+    assert numbers("train/good") == list(range(30))
+    assert numbers("test/good") == list(range(30, 40))
+    assert numbers("test/defect") == list(range(40, 49))
+    assert not write_elpv(tmp_path, "mono", None, source).written
+    assert write_elpv(tmp_path, "mono", 0, source).written
+
+
 def test_fewer_cells_than_wanted_are_said(tmp_path: Path, source: Path) -> None:
     made = write_elpv(tmp_path, "mono", 0, source)
     assert (made.train_good, made.test_good, made.test_defect) == (30, 10, 9)

@@ -91,6 +91,29 @@ def test_light_changes_brightness_and_contrast_of_the_whole_image(category: Cate
         assert 1.15 < max(values) < 1.26
 
 
+def test_noise_lies_on_normal_and_anomalous_image_alike(category: CategoryData) -> None:
+    def sample(noise: float) -> AnomalyDataset:
+        made = AnomalyDataset(category.train[:1], 64, SynthesisConfig(noise=noise), WHOLE, seed=2)
+        made.images = (80 + made.images // 4).astype(np.uint8)  # far from black and white: nothing is clipped
+        return made
+
+    noisy, clean = sample(4.0), sample(0.0)
+    levels = []
+    for number in range(60):
+        normal, changed, mask, carries = noisy[number]
+        difference = normal.astype(float) - clean.images[0]
+        levels.append(difference.std())
+        assert abs(difference.mean()) < 0.2
+        assert carries or np.array_equal(normal, changed)
+        if carries:
+            _, without, same_mask, _ = clean[number]
+            assert np.array_equal(mask, same_mask)
+            unclipped = (without > 20) & (without < 235)
+            np.testing.assert_allclose((changed.astype(float) - without)[unclipped], difference[unclipped])
+    assert min(levels) < 0.6
+    assert 3.4 < max(levels) < 4.1
+
+
 @pytest.mark.parametrize(("most", "quarters"), [(180.0, {0, 1, 2, 3}), (100.0, {0, 1, 3}), (45.0, {0})])
 def test_every_second_image_is_turned_by_quarters_alone(
     category: CategoryData, most: float, quarters: set[int]
