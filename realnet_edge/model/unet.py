@@ -9,6 +9,7 @@ branch) on the way up. Module names follow the official state_dict as far as the
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,8 @@ LEVELS = (1, 2, 4)
 RESIDUAL_BLOCKS = 2
 ATTENTION_FACTORS = (2, 4)
 HEAD_WIDTH = 64
+
+_Convolution = TypeVar("_Convolution", nn.Conv1d, nn.Conv2d)
 
 
 def group_norm(channels: int, group_width: int) -> nn.GroupNorm:
@@ -30,7 +33,7 @@ def group_norm(channels: int, group_width: int) -> nn.GroupNorm:
     return nn.GroupNorm(math.gcd(32, channels, max(1, channels // group_width)), channels)
 
 
-def _zeroed(convolution: nn.Conv1d | nn.Conv2d) -> nn.Module:
+def _zeroed(convolution: _Convolution) -> _Convolution:
     """A convolution that starts as zero, so that its branch starts as identity."""
     nn.init.zeros_(convolution.weight)
     if convolution.bias is not None:

@@ -111,7 +111,7 @@ class AnomalyDataset(Dataset[Item]):
         if self.config.noise == 0:
             return None
         level = np.float32(rng.uniform(0.0, self.config.noise))
-        return level * rng.standard_normal(shape, np.float32)
+        return np.asarray(level * rng.standard_normal(shape, np.float32), np.float32)
 
 
 def _noisy(noise: npt.NDArray[np.float32] | None, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
