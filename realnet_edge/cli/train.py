@@ -73,9 +73,7 @@ def _numbers(
 @click.option("--rotate", type=float, metavar="DEGREES", help="Turn images by up to this much.")
 @click.option("--flip/--no-flip", default=None, help="Mirror images at random.")
 @click.option("--light", type=float, metavar="SHARE", help="Vary brightness, contrast by up to this share.")
-@click.option(
-    "--noise", type=float, metavar="LEVELS", help="Noise on all images, up to so many grey levels."
-)
+@click.option("--noise", type=float, metavar="LEVELS", help="Noise on all images, up to so many grey levels.")
 @click.option("--steps", type=int, help="Most optimiser steps.")
 @click.option("--minutes", type=float, help="Most minutes of training; 0 for no limit.")
 @click.option("--patience", type=int, help="Validations without improvement before it stops; 0 for never.")
