@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from realnet_edge.config import SCORE_WINDOW
-from realnet_edge.kernels.rrs import stack_residuals
+from realnet_edge.kernels.rrs import stack_planes
 from realnet_edge.model import RealNet, RealNetOutput, image_score
 
 OUTPUTS = ("anomaly_map", "score", "rrs_indices")
@@ -34,10 +34,12 @@ class EngineGraph(nn.Module):
     @property
     def stage_names(self) -> tuple[str, ...]:
         """Names of the inner tensors in the order of computation: the first that differs is the culprit."""
-        blocks = range(len(self.model.config.taps))
-        kinds = ("tap", "selected", "reconstructed")
-        rrs = [f"residual_{mode}" for mode in self._rrs_modes()]
-        return (*(f"block{i}_{kind}" for kind in kinds for i in blocks), *rrs, "logits")
+        config = self.model.config
+        taps = [f"tap{i}" for i in range(len(config.taps))]
+        blocks = [
+            f"block{i}_{kind}" for kind in ("selected", "reconstructed") for i in range(len(config.widths))
+        ]
+        return (*taps, *blocks, *(f"residual_{mode}" for mode in self._rrs_modes()), "logits")
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Map, score and chosen planes of a batch.
@@ -51,8 +53,7 @@ class EngineGraph(nn.Module):
         """
         normalised = self.model.inputs(image)
         taps = self.model.backbone(normalised)
-        selected = [afs(tap) for afs, tap in zip(self.model.afs, taps, strict=True)]
-        output = self.model.from_selected(selected)
+        output = self.model.from_selected(self.model.select_from(taps))
         # A sigmoid ends within [0, 1] but for rounding; thresholds and readers rely on the range.
         maps = resized_map(output.logits, normalised.shape[-2:]).clamp(0.0, 1.0)
         results = (maps, pooled_score(maps, self.score_rule), output.rrs_indices.to(torch.int32))
@@ -68,7 +69,7 @@ class EngineGraph(nn.Module):
     def _rrs_scores(self, output: RealNetOutput) -> list[Tensor]:
         """What RRS ranks the planes by, (N, C) a mode, as the model computed it on its way."""
         pairs = zip(output.selected, output.reconstructed, strict=True)
-        normalised = self.model.rrs.norm(stack_residuals([(s - r) ** 2 for s, r in pairs]))
+        normalised = self.model.rrs.norm(stack_planes([(s - r) ** 2 for s, r in pairs]))
         scores = {"max": normalised.amax(dim=(2, 3)), "mean": normalised.mean(dim=(2, 3))}
         return [scores[mode] for mode in self._rrs_modes()]
 

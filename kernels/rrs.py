@@ -14,21 +14,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def stack_residuals(residuals: Sequence[Tensor]) -> Tensor:
-    """Bring residuals to the first one's resolution and concatenate their channels.
+def stack_planes(maps: Sequence[Tensor]) -> Tensor:
+    """Bring feature maps or residuals to the first one's resolution and concatenate their channels.
 
     Args:
-        residuals: float tensors (N, C_k, H_k, W_k), finest first.
+        maps: float tensors (N, C_k, H_k, W_k), finest first.
 
     Returns:
         (N, sum of C_k, H_1, W_1), upsampled bilinearly with align_corners=True.
     """
-    size = residuals[0].shape[-2:]
+    size = maps[0].shape[-2:]
     planes = [
-        r if r.shape[-2:] == size else F.interpolate(r, size=size, mode="bilinear", align_corners=True)
-        for r in residuals
+        m if m.shape[-2:] == size else F.interpolate(m, size=size, mode="bilinear", align_corners=True)
+        for m in maps
     ]
-    return torch.cat(planes, dim=1)
+    return torch.cat(planes, dim=1) if len(planes) > 1 else planes[0]
 
 
 def rrs_select(normalised: Tensor, k_max: int, k_mean: int) -> Tensor:

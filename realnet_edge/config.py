@@ -3,68 +3,45 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, TypeVar
 
+from realnet_edge.backbones import BACKBONES, DEFAULT_PLANES
 from realnet_edge.errors import ConfigError
 
 SCORE_RULES = ("avgpool16", "max")
 SCORE_WINDOW = 16
 # Sources and weights that need nothing but the category's own images.
 DEFAULT_SOURCE = "patches:0.5,cutpaste:0.25,scratches:0.25"
+# Names of the published structures; any other grouping of taps is given as numbers.
+ARCHITECTURES = ("A", "B", "C")
 # What a training step may compute in.
 PRECISIONS = ("auto", "fp32", "bf16")
 
 
-@dataclass(frozen=True)
-class Backbone:
-    """A feature extractor that RealNet can tap, by its timm name.
-
-    Attributes:
-        channels: channels of each tap that timm offers, finest first.
-        strides: the taps' strides in pixels of the input.
-        default_taps: positions in `channels` that are tapped unless told otherwise.
-        standardise: whether the taps are so unevenly scaled that per-channel standardisation is
-            on by default (linear bottlenecks without a final activation).
-    """
-
-    channels: tuple[int, ...]
-    strides: tuple[int, ...]
-    default_taps: tuple[int, ...]
-    standardise: bool = False
-
-
-_FIVE = (2, 4, 8, 16, 32)
-BACKBONES: dict[str, Backbone] = {
-    # timm counts the stem as tap 0, so layer1..layer4 are 1..4.
-    "resnet18": Backbone((64, 64, 128, 256, 512), _FIVE, (1, 2, 3, 4)),
-    "resnet34": Backbone((64, 64, 128, 256, 512), _FIVE, (1, 2, 3, 4)),
-    "resnet50": Backbone((64, 256, 512, 1024, 2048), _FIVE, (1, 2, 3, 4)),
-    "wide_resnet50_2": Backbone((64, 256, 512, 1024, 2048), _FIVE, (1, 2, 3, 4)),
-    # The official implementation taps strides 2 to 16 here.
-    "efficientnet_b4": Backbone((24, 32, 56, 160, 448), _FIVE, (0, 1, 2, 3)),
-    "tf_efficientnet_lite0": Backbone((16, 24, 40, 112, 320), _FIVE, (1, 2, 3), standardise=True),
-    "tf_efficientnet_lite2": Backbone((16, 24, 48, 120, 352), _FIVE, (1, 2, 3), standardise=True),
-}
-
-_DEFAULT_PLANES = {"resnet50": (256, 512, 512, 256), "wide_resnet50_2": (256, 512, 512, 256)}
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The network: backbone, taps, selected planes, reconstruction widths, RRS and score rule.
+    """The network: backbone, taps, their grouping, selected planes, reconstruction widths, RRS, score rule.
 
     Attributes:
         backbone: a timm name in `BACKBONES`.
         taps: positions of the tapped feature maps, finest first.
         planes: channels that AFS keeps of each tap (m_k, paper eq. 4).
-        widths: base width of each tap's reconstruction U-Net; its levels are 1, 2 and 4 times it.
+        widths: base width of each block's reconstruction U-Net; its levels are 1, 2 and 4 times it.
         rrs_max, rrs_mean: residual planes that RRS keeps by global maximum and by global mean.
         standardise: subtract the mean and divide by the deviation of each tap channel, taken on
             normal training images.
         image_size: height and width of the input in pixels.
         match_exposure: bring every image's mean grey level to that of the training images, by one gain.
         group_width: fewest channels that a group of GroupNorm takes in the U-Nets; 1 is as published.
+        blocks: how many taps each block takes, finest first: the taps of a block are brought to the finest
+            one's resolution and reconstructed together. Empty for a block a tap, the paper's architecture A;
+            `blocks_of` gives those of B and C.
         score_rule: "avgpool16" (maximum after 16 x 16 average pooling with stride 1, the official
             evaluation) or "max" (the paper's text).
     """
@@ -80,6 +57,7 @@ class ModelConfig:
     score_rule: str = "avgpool16"
     match_exposure: bool = False
     group_width: int = 1
+    blocks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _require(self.backbone in BACKBONES, "backbone", self.backbone, f"one of {sorted(BACKBONES)}")
@@ -96,8 +74,13 @@ class ModelConfig:
             len(self.planes) == len(self.taps), "planes", self.planes, f"{len(self.taps)} numbers, one a tap"
         )
         _require(
-            len(self.widths) == len(self.taps), "widths", self.widths, f"{len(self.taps)} numbers, one a tap"
+            not self.blocks or (min(self.blocks) >= 1 and sum(self.blocks) == len(self.taps)),
+            "blocks",
+            self.blocks,
+            f"numbers of taps that add up to {len(self.taps)}, or none for a block a tap",
         )
+        count = len(self.grouped(self.taps))
+        _require(len(self.widths) == count, "widths", self.widths, f"{count} numbers, one a block")
         for tap, planes in zip(self.taps, self.planes, strict=True):
             _require(1 <= planes <= available[tap], "planes", planes, f"1..{available[tap]} for tap {tap}")
         for width in self.widths:
@@ -106,14 +89,15 @@ class ModelConfig:
         for name, kept in (("rrs_max", self.rrs_max), ("rrs_mean", self.rrs_mean)):
             _require(0 <= kept <= total, name, kept, f"0..{total}, the number of residual planes")
         _require(self.rrs_max + self.rrs_mean > 0, "rrs_max + rrs_mean", 0, "at least 1")
-        multiple = multiple_of(self.strides[-1])
+        strides = self.block_strides
+        multiple = max(multiple_of(strides[-1]), self.strides[-1])
         _require(
             self.image_size >= multiple and self.image_size % multiple == 0,
             "image_size",
             self.image_size,
-            f"a positive multiple of {multiple}, four times the coarsest stride",
+            f"a positive multiple of {multiple}: each block's U-Net halves it twice",
         )
-        for stride, width in zip(self.strides, self.widths, strict=True):
+        for stride, width in zip(strides, self.widths, strict=True):
             _require(
                 self.image_size > multiple_of(stride) or width > 8,
                 "widths",
@@ -134,12 +118,26 @@ class ModelConfig:
         """Stride of each tap in input pixels."""
         return tuple(BACKBONES[self.backbone].strides[tap] for tap in self.taps)
 
+    def grouped(self, items: Sequence[_Item]) -> list[tuple[_Item, ...]]:
+        """One item a tap to the items of each block."""
+        return grouped(items, self.blocks)
+
+    @property
+    def block_planes(self) -> tuple[int, ...]:
+        """Channels that each block reconstructs."""
+        return tuple(sum(planes) for planes in self.grouped(self.planes))
+
+    @property
+    def block_strides(self) -> tuple[int, ...]:
+        """Stride of each block in input pixels: that of its finest tap."""
+        return tuple(strides[0] for strides in self.grouped(self.strides))
+
     @classmethod
     def for_backbone(cls, backbone: str, **changes: Any) -> ModelConfig:
         """The published proportions on any backbone.
 
         Planes: the paper's where it states them, else half of each tap (at least 64 or all);
-        widths: half of the planes; RRS keeps a third of all planes, half of them in each mode.
+        widths: half of a block's planes; RRS keeps a third of all planes, half of them in each mode.
         """
         _require(backbone in BACKBONES, "backbone", backbone, f"one of {sorted(BACKBONES)}")
         known = BACKBONES[backbone]
@@ -148,11 +146,12 @@ class ModelConfig:
             all(0 <= tap < len(known.channels) for tap in taps), "taps", taps, f"0..{len(known.channels) - 1}"
         )
         channels = [known.channels[tap] for tap in taps]
-        default = _DEFAULT_PLANES.get(backbone) if taps == known.default_taps else None
+        default = DEFAULT_PLANES.get(backbone) if taps == known.default_taps else None
         planes = tuple(changes.pop("planes", default or (max(c // 2, min(c, 64)) for c in channels)))
         kept = max(1, sum(planes) // 6)
+        blocks = [sum(block) for block in grouped(planes, changes.get("blocks", ()))]
         settings: dict[str, Any] = {
-            "widths": tuple(max(8, p // 2 // 8 * 8) for p in planes),
+            "widths": tuple(max(8, p // 2 // 8 * 8) for p in blocks),
             "rrs_max": kept,
             "rrs_mean": kept,
             "standardise": known.standardise,
@@ -263,6 +262,29 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> TrainConfig:
         return from_dict(cls, document)
+
+
+def grouped(items: Sequence[_Item], blocks: Sequence[int]) -> list[tuple[_Item, ...]]:
+    """One item a tap to the items of each block of `ModelConfig.blocks`."""
+    ends = list(accumulate(blocks or [1] * len(items)))
+    return [tuple(items[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def blocks_of(architecture: str, taps: int) -> tuple[int, ...]:
+    """`ModelConfig.blocks` of a published architecture (paper, supplementary) over that many taps.
+
+    A: every tap a block of its own. B: all taps in one block. C: the first two taps and the others.
+
+    Raises:
+        ConfigError: another name, or C over fewer than three taps.
+    """
+    _require(architecture in ARCHITECTURES, "architecture", architecture, f"one of {ARCHITECTURES}")
+    if architecture == "A":
+        return ()
+    if architecture == "B":
+        return (taps,)
+    _require(taps >= 3, "taps", taps, "at least 3 for architecture C")
+    return (2, taps - 2)
 
 
 def multiple_of(stride: int) -> int:

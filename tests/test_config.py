@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from realnet_edge.config import BACKBONES, ModelConfig, SynthesisConfig, TrainConfig
+from realnet_edge.backbones import BACKBONES
+from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig, blocks_of
 from realnet_edge.errors import ConfigError
 from realnet_edge.presets import PRESETS, preset
 
@@ -38,6 +39,9 @@ def test_every_backbone_has_proportions_that_hold(name: str) -> None:
         ({"planes": (256, 512)}, "planes is"),
         ({"planes": (257, 512, 512, 256)}, "planes is 257"),
         ({"widths": (12, 256, 256, 128)}, "widths is 12"),
+        ({"blocks": (2, 1)}, r"blocks is \(2, 1\); valid: numbers of taps that add up to 4"),
+        ({"blocks": (4, 0)}, "blocks is"),
+        ({"blocks": (2, 2)}, "widths is .*; valid: 2 numbers, one a block"),
         ({"rrs_max": 1537}, "rrs_max is 1537"),
         ({"rrs_max": 0, "rrs_mean": 0}, "at least 1"),
         ({"image_size": 200}, "multiple of 128"),
@@ -48,6 +52,29 @@ def test_every_backbone_has_proportions_that_hold(name: str) -> None:
 def test_models_that_cannot_be(changes: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         dataclasses.replace(ModelConfig(), **changes)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "blocks", "widths", "strides"),
+    [
+        ("A", (), (128, 256, 256, 128), (4, 8, 16, 32)),
+        ("B", (4,), (768,), (4,)),
+        ("C", (2, 2), (384, 384), (4, 16)),
+    ],
+)
+def test_published_architectures(
+    architecture: str, blocks: tuple[int, ...], widths: tuple[int, ...], strides: tuple[int, ...]
+) -> None:
+    config = ModelConfig.for_backbone("wide_resnet50_2", blocks=blocks_of(architecture, 4))
+    assert (config.blocks, config.widths, config.block_strides) == (blocks, widths, strides)
+    assert config.block_planes == tuple(2 * width for width in widths)
+
+
+def test_architectures_that_cannot_be() -> None:
+    with pytest.raises(ConfigError, match="architecture is 'D'"):
+        blocks_of("D", 4)
+    with pytest.raises(ConfigError, match="at least 3 for architecture C"):
+        blocks_of("C", 2)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from realnet_edge.backbones import BACKBONES
 from realnet_edge.cli.options import category_option, data_option, json_option, workspace_option
-from realnet_edge.config import BACKBONES, PRECISIONS, SCORE_RULES, ModelConfig
+from realnet_edge.config import ARCHITECTURES, PRECISIONS, SCORE_RULES, ModelConfig, blocks_of, grouped
 from realnet_edge.errors import ConfigError
 from realnet_edge.presets import PRESETS, preset
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from realnet_edge.training.state import Progress
 
 _NETWORK = ("backbone", "taps", "planes", "widths", "group_width", "rrs_max", "rrs_mean", "image_size")
-_MODEL = (*_NETWORK, "match_exposure", "score_rule")
+_MODEL = (*_NETWORK, "blocks", "match_exposure", "score_rule")
 _SYNTHESIS = ("source", "foreground", "rotate", "flip", "light", "noise")
 
 
@@ -53,7 +54,13 @@ def _numbers(
     "--taps", callback=_numbers, metavar="N,N", help="Tapped feature maps, finest first; 0 is stride 2."
 )
 @click.option("--planes", callback=_numbers, metavar="N,N", help="Channels that AFS keeps of each tap.")
-@click.option("--widths", callback=_numbers, metavar="N,N", help="Base width of each tap's U-Net.")
+@click.option("--widths", callback=_numbers, metavar="N,N", help="Base width of each block's U-Net.")
+@click.option(
+    "--architecture",
+    "blocks",
+    metavar="A|B|C|N,N",
+    help="Taps reconstructed together: A each alone, B all, C the first two and the rest; or how many each.",
+)
 @click.option("--group-width", type=int, help="Fewest channels a group in the U-Nets; 1 is published.")
 @click.option("--rrs-max", type=int, help="Residual planes kept by their maximum.")
 @click.option("--rrs-mean", type=int, help="Residual planes kept by their mean.")
@@ -158,11 +165,32 @@ def command(
 def _model_config(base: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
     """Apply options to the preset's model; another backbone or other taps bring their own sizes."""
     backbone = changes.get("backbone", base.backbone)
-    if backbone == base.backbone and "taps" not in changes:
+    same_taps = backbone == base.backbone and "taps" not in changes
+    if "blocks" in changes:
+        known = base.taps if same_taps else BACKBONES[backbone].default_taps
+        blocks = _blocks(changes["blocks"], len(changes.get("taps", known)))
+        changes = {**changes, "blocks": blocks}
+        if same_taps:
+            # A block is as wide as its taps' own U-Nets were together.
+            widths = tuple(sum(parts) for parts in grouped(base.widths, blocks))
+            changes = {"widths": widths, **changes}
+    if same_taps:
         return dataclasses.replace(base, **changes)
     kept = {key: getattr(base, key) for key in ("image_size", "score_rule", "match_exposure", "group_width")}
-    changes = {**kept, **changes, "backbone": backbone}
-    return ModelConfig.for_backbone(**changes)
+    return ModelConfig.for_backbone(**{**kept, **changes, "backbone": backbone})
+
+
+def _blocks(architecture: str, taps: int) -> tuple[int, ...]:
+    """An architecture's letter, or numbers such as 2,2, as `ModelConfig.blocks`."""
+    if architecture in ARCHITECTURES:
+        return blocks_of(architecture, taps)
+    try:
+        return tuple(int(part) for part in architecture.split(","))
+    except ValueError as error:
+        raise ConfigError(
+            f"architecture is {architecture!r}; valid: {', '.join(ARCHITECTURES)}, or how many taps each "
+            "block takes, such as 2,2."
+        ) from error
 
 
 class _Bar:

@@ -1,4 +1,4 @@
-"""The official implementation's state_dict keys, translated into ours (architecture A)."""
+"""The official implementation's state_dict keys, translated into ours."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RULES = [
     ]
 ]
 _RECON = re.compile(r"^recon\.block(\d+)_recon\.")
-_AFS = re.compile(r"^afs\.indexes\.block(\d+)_\w+$")
+_AFS = "afs.indexes."
 _INNER = [
     (".in_layers.0.", ".norm."),
     (".in_layers.2.", ".conv."),
@@ -33,9 +33,7 @@ _INNER = [
 
 
 def translate_key(key: str) -> str:
-    """Our name of an official state_dict key."""
-    if match := _AFS.match(key):
-        return f"afs.{int(match[1]) - 1}.index"
+    """Our name of an official state_dict key, those of AFS excepted."""
     if match := _RECON.match(key):
         key = f"reconstruction.{int(match[1]) - 1}." + key[match.end() :]
         for official, ours in _INNER:
@@ -48,4 +46,7 @@ def translate_key(key: str) -> str:
 
 def translate_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """An official state_dict under our names; tensors are passed on unchanged."""
-    return {translate_key(key): tensor for key, tensor in state.items()}
+    # Named by block and layer there; in order of their names they are the taps, finest first.
+    selections = sorted(key for key in state if key.startswith(_AFS))
+    names = {key: f"afs.{tap}.index" for tap, key in enumerate(selections)}
+    return {names.get(key) or translate_key(key): tensor for key, tensor in state.items()}

@@ -1,4 +1,4 @@
-"""RealNet: frozen backbone, AFS, one reconstruction U-Net a tap, RRS, discriminator (paper figure 2)."""
+"""RealNet: frozen backbone, AFS, one reconstruction U-Net a block, RRS, discriminator (paper figure 2)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from realnet_edge.config import SCORE_WINDOW, ModelConfig
 from realnet_edge.errors import ConfigError
+from realnet_edge.kernels.rrs import stack_planes
 from realnet_edge.model.afs import FeatureSelection
 from realnet_edge.model.backbone import FrozenBackbone
 from realnet_edge.model.inputs import InputNormalisation
@@ -35,7 +36,7 @@ class RealNetOutput(NamedTuple):
 
 
 class RealNet(nn.Module):
-    """The network at architecture A: every tap is a block of its own.
+    """The network. Taps are grouped into blocks, each reconstructed at the resolution of its finest tap.
 
     Args:
         config: structure and sizes. Weights start untrained; `load_pretrained` fills the backbone.
@@ -52,20 +53,24 @@ class RealNet(nn.Module):
         )
         self.reconstruction = nn.ModuleList(
             ReconstructionUNet(planes, width, config.group_width)
-            for planes, width in zip(config.planes, config.widths, strict=True)
+            for planes, width in zip(config.block_planes, config.widths, strict=True)
         )
         self.rrs = ResidualSelection(sum(config.planes), config.rrs_max, config.rrs_mean)
         self.discriminator = Discriminator(config.rrs_max + config.rrs_mean)
 
     def selections(self) -> list[FeatureSelection]:
-        """The AFS of every block, finest first."""
+        """The AFS of every tap, finest first."""
         return [module for module in self.afs if isinstance(module, FeatureSelection)]
 
     def select(self, images: Tensor) -> list[Tensor]:
         """Selected (and standardised) features of images that `inputs` normalised, one tensor a block."""
         with torch.no_grad():
-            features = self.backbone(images)
-        return [afs(tap) for afs, tap in zip(self.afs, features, strict=True)]
+            return self.select_from(self.backbone(images))
+
+    def select_from(self, taps: list[Tensor]) -> list[Tensor]:
+        """Selected features of each block, from what the backbone gave."""
+        kept = [afs(tap) for afs, tap in zip(self.afs, taps, strict=True)]
+        return [stack_planes(block) for block in self.config.grouped(kept)]
 
     def forward(self, images: Tensor) -> RealNetOutput:
         """From images (N, 3, S, S) that `inputs` normalised to logits."""

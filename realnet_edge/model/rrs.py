@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from realnet_edge.kernels.rrs import rrs_gather, rrs_select, stack_residuals
+from realnet_edge.kernels.rrs import rrs_gather, rrs_select, stack_planes
 
 HIDDEN = 128
 
@@ -61,6 +61,6 @@ class ResidualSelection(nn.Module):
     def forward(self, residuals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Chosen planes (N, k, H, W) and their int64 indices (N, k)."""
         # Full precision here even under autocast: noise in the scores permutes the planes.
-        planes = stack_residuals([r.float() for r in residuals])
+        planes = stack_planes([r.float() for r in residuals])
         indices = rrs_select(self.norm(planes.detach()), self.k_max, self.k_mean)
         return rrs_gather(planes, indices), indices

@@ -59,6 +59,8 @@ MODEL_OPTIONS = [
     ("--image-size", "512", {"image_size": 512}),
     ("--score-rule", "max", {"score_rule": "max"}),
     ("--group-width", "2", {"group_width": 2}),
+    ("--architecture", "B", {"blocks": (3,), "widths": (112,)}),
+    ("--architecture", "1,2", {"blocks": (1, 2), "widths": (16, 96)}),
     ("--no-match-exposure", None, {"match_exposure": False}),
 ]
 SYNTHESIS_OPTIONS = [
@@ -116,6 +118,8 @@ def test_another_backbone_brings_its_own_proportions(started: Any) -> None:
     kept = {"image_size": 128, "match_exposure": True, "group_width": 4}
     assert seen["model"] == ModelConfig.for_backbone("resnet18", **kept)
     assert started("--taps", "1,2")["model"].taps == (1, 2)
+    grouped = started("--backbone", "resnet18", "--architecture", "C")["model"]
+    assert grouped == ModelConfig.for_backbone("resnet18", blocks=(2, 2), match_exposure=True, group_width=4)
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

@@ -89,7 +89,7 @@ def test_weights_over_the_limit_lie_beside_the_graph(
 @pytest.mark.parametrize(
     ("weight", "stage"),
     [
-        ("model.backbone.features.blocks.1.0", "block0_tap"),
+        ("model.backbone.features.blocks.1.0", "tap0"),
         ("model.reconstruction.1.middle_block.0.conv.weight", "block1_reconstructed"),
         ("model.rrs.norm.running_mean", "residual_max"),
         ("model.discriminator.head.2.weight", "logits"),
@@ -121,9 +121,18 @@ def test_every_stage_is_found_again_in_the_file(
 ) -> None:
     graph = EngineGraph(checkpoint.model, checkpoint.score_rule).eval()
     stages = stage_differences(graph, exported[0], images)
-    kinds = [f"block{i}_{kind}" for kind in ("tap", "selected", "reconstructed") for i in range(2)]
+    blocks = [f"block{i}_{kind}" for kind in ("selected", "reconstructed") for i in range(2)]
     names = [stage.name for stage in stages]
-    assert names == [*kinds, "residual_max", "residual_mean", "rrs_indices", "logits", "anomaly_map"]
+    assert names == [
+        "tap0",
+        "tap1",
+        *blocks,
+        "residual_max",
+        "residual_mean",
+        "rrs_indices",
+        "logits",
+        "anomaly_map",
+    ]
     assert first_apart([s for s in stages if s.name != "rrs_indices"], 1e-4) is None
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from realnet_edge.kernels.rrs import rrs_gather, rrs_select, stack_residuals
+from realnet_edge.kernels.rrs import rrs_gather, rrs_select, stack_planes
 
 
 @pytest.mark.parametrize(("k_max", "k_mean"), [(3, 4), (0, 5), (7, 0), (7, 7)])
@@ -32,7 +32,7 @@ def test_gather_takes_each_samples_own_planes() -> None:
 def test_stacking_keeps_corners_in_place() -> None:
     """align_corners=True: the corner values of a coarse plane are those of its upsampled form."""
     fine, coarse = torch.randn(1, 2, 8, 8), torch.randn(1, 3, 2, 4)
-    stacked = stack_residuals([fine, coarse])
+    stacked = stack_planes([fine, coarse])
     assert stacked.shape == (1, 5, 8, 8)
     torch.testing.assert_close(stacked[:, :2], fine)
     for row in (0, -1):

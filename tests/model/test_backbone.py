@@ -9,7 +9,8 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from realnet_edge.config import BACKBONES, ModelConfig
+from realnet_edge.backbones import BACKBONES
+from realnet_edge.config import ModelConfig
 from realnet_edge.errors import CheckpointError
 from realnet_edge.model.backbone import FrozenBackbone, load_pretrained
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from fill import fill, fill_image, fill_indices, fill_mask
 
-from realnet_edge.config import ModelConfig
+from realnet_edge.config import ModelConfig, blocks_of
 from realnet_edge.model import RealNet, RealNetOutput, anomaly_map, image_score, losses
 from realnet_edge.model.official import translate_state
 
@@ -19,19 +20,24 @@ TAP_CHANNELS = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
 Arrays = dict[str, np.ndarray]
 
 
+@pytest.fixture(scope="module", params=["resnet18-a", "resnet18-c"])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def arrays(golden: Path) -> Arrays:
-    with np.load(golden / "resnet18-a.npz") as stored:
+def arrays(golden: Path, name: str) -> Arrays:
+    with np.load(golden / f"{name}.npz") as stored:
         return dict(stored)
 
 
 @pytest.fixture(scope="module")
-def case(golden: Path) -> dict[str, object]:
-    document: dict[str, object] = json.loads((golden / "resnet18-a.json").read_text())
+def case(golden: Path, name: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((golden / f"{name}.json").read_text())
     return document
 
 
-def build(case: dict[str, object]) -> RealNet:
+def build(case: dict[str, Any]) -> RealNet:
     """The official case's network with its weights filled in, through the key translation."""
     facts = case["case"]
     state = {}
@@ -46,7 +52,7 @@ def build(case: dict[str, object]) -> RealNet:
     config = ModelConfig.for_backbone(
         "resnet18",
         planes=planes,
-        widths=tuple(p // 2 for p in planes),
+        blocks=blocks_of(facts["architecture"], len(planes)),
         rrs_max=k_max,
         rrs_mean=k_mean,
         image_size=facts["size"],
@@ -63,7 +69,7 @@ def build(case: dict[str, object]) -> RealNet:
 
 
 @pytest.fixture(scope="module")
-def output(case: dict[str, object]) -> RealNetOutput:
+def output(case: dict[str, Any]) -> RealNetOutput:
     facts = case["case"]
     image = torch.from_numpy(
         fill_image("image", (facts["batch"], 3, facts["size"], facts["size"]), facts["seed"])
@@ -72,21 +78,23 @@ def output(case: dict[str, object]) -> RealNetOutput:
         return build(case)(image)
 
 
-@pytest.mark.parametrize("block", [1, 2, 3, 4])
-def test_features_reconstructions_and_residuals(output: RealNetOutput, arrays: Arrays, block: int) -> None:
-    selected, reconstructed = output.selected[block - 1], output.reconstructed[block - 1]
-    found = {
-        "selected": selected,
-        "reconstructed": reconstructed,
-        "residual": (selected - reconstructed) ** 2,
-    }
-    for name, tensor in found.items():
-        mean = arrays[f"eval.{name}.block{block}.channel_mean"]
-        row = arrays[f"eval.{name}.block{block}.row"]
-        values = tensor.numpy()
-        np.testing.assert_allclose(values.mean((2, 3)), mean, rtol=2e-4, atol=2e-4 * np.abs(mean).max())
-        middle = values[0, :8, values.shape[2] // 2]
-        np.testing.assert_allclose(middle, row, rtol=2e-4, atol=2e-4 * np.abs(row).max())
+def test_features_reconstructions_and_residuals(output: RealNetOutput, arrays: Arrays) -> None:
+    assert len(output.selected) == sum(key.startswith("eval.residual.") for key in arrays) // 2
+    for block, (selected, reconstructed) in enumerate(
+        zip(output.selected, output.reconstructed, strict=True), start=1
+    ):
+        found = {
+            "selected": selected,
+            "reconstructed": reconstructed,
+            "residual": (selected - reconstructed) ** 2,
+        }
+        for what, tensor in found.items():
+            mean = arrays[f"eval.{what}.block{block}.channel_mean"]
+            row = arrays[f"eval.{what}.block{block}.row"]
+            values = tensor.numpy()
+            np.testing.assert_allclose(values.mean((2, 3)), mean, rtol=2e-4, atol=2e-4 * np.abs(mean).max())
+            middle = values[0, :8, values.shape[2] // 2]
+            np.testing.assert_allclose(middle, row, rtol=2e-4, atol=2e-4 * np.abs(row).max())
 
 
 def test_rrs_chooses_the_same_planes_in_the_same_order(output: RealNetOutput, arrays: Arrays) -> None:
@@ -104,7 +112,7 @@ def test_map_and_scores(output: RealNetOutput, arrays: Arrays) -> None:
         np.testing.assert_allclose(image_score(maps, rule).numpy(), arrays[f"eval.{name}"], atol=1e-4)
 
 
-def test_five_training_steps(case: dict[str, object], arrays: Arrays) -> None:
+def test_five_training_steps(case: dict[str, Any], arrays: Arrays) -> None:
     facts = case["case"]
     model = build(case).train()
     optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-4)
