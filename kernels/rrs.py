@@ -52,9 +52,15 @@ def rrs_select(normalised: Tensor, k_max: int, k_mean: int) -> Tensor:
 
 def rrs_gather(planes: Tensor, indices: Tensor) -> Tensor:
     """The chosen planes of each sample: (N, C, H, W) by (N, k) to (N, k, H, W)."""
-    # Whole planes are picked from the planes of all samples in a row: an engine then copies blocks of memory,
-    # where an index for every pixel costs OpenVINO ten times as long.
+    # Whole planes are picked from the planes of all samples in a row: an engine then copies blocks of memory
+    # instead of looking up an index for every pixel.
     samples, channels = planes.shape[:2]
     first = channels * torch.arange(samples, device=planes.device)[:, None]
     chosen = planes.flatten(0, 1).index_select(0, (indices + first).flatten())
     return chosen.reshape(*indices.shape, *planes.shape[-2:])
+
+
+def rrs_mask(planes: Tensor, indices: Tensor) -> Tensor:
+    """All planes in their own places, those not chosen zero: (N, C, H, W) by (N, k) to (N, C, H, W)."""
+    chosen = planes.new_zeros(planes.shape[:2]).scatter(1, indices, 1.0)
+    return planes * chosen[:, :, None, None]

@@ -13,6 +13,7 @@ from realnet_edge.errors import ConfigError
 
 SCORE_RULES = ("avgpool16", "max")
 SCORE_WINDOW = 16
+RRS_ORDERS = ("score", "plane")
 # Sources and weights that need nothing but the category's own images.
 DEFAULT_SOURCE = "patches:0.5,cutpaste:0.25,scratches:0.25"
 # Names of the published structures; any other grouping of taps is given as numbers.
@@ -34,6 +35,9 @@ class ModelConfig:
         planes: channels that AFS keeps of each tap (m_k, paper eq. 4).
         widths: base width of each block's reconstruction U-Net; its levels are 1, 2 and 4 times it.
         rrs_max, rrs_mean: residual planes that RRS keeps by global maximum and by global mean.
+        rrs_order: how the discriminator sees the kept planes. "score", as published: one after the other by
+            rank, so that noise which swaps ranks permutes its input. "plane": every plane in a place of its
+            own, zero where it was not kept.
         standardise: subtract the mean and divide by the deviation of each tap channel, taken on
             normal training images.
         image_size: height and width of the input in pixels.
@@ -58,6 +62,7 @@ class ModelConfig:
     match_exposure: bool = False
     group_width: int = 1
     blocks: tuple[int, ...] = ()
+    rrs_order: str = "score"
 
     def __post_init__(self) -> None:
         _require(self.backbone in BACKBONES, "backbone", self.backbone, f"one of {sorted(BACKBONES)}")
@@ -89,6 +94,7 @@ class ModelConfig:
         for name, kept in (("rrs_max", self.rrs_max), ("rrs_mean", self.rrs_mean)):
             _require(0 <= kept <= total, name, kept, f"0..{total}, the number of residual planes")
         _require(self.rrs_max + self.rrs_mean > 0, "rrs_max + rrs_mean", 0, "at least 1")
+        _require(self.rrs_order in RRS_ORDERS, "rrs_order", self.rrs_order, f"one of {RRS_ORDERS}")
         strides = self.block_strides
         multiple = max(multiple_of(strides[-1]), self.strides[-1])
         _require(

@@ -44,6 +44,7 @@ def test_every_backbone_has_proportions_that_hold(name: str) -> None:
         ({"blocks": (2, 2)}, "widths is .*; valid: 2 numbers, one a block"),
         ({"rrs_max": 1537}, "rrs_max is 1537"),
         ({"rrs_max": 0, "rrs_mean": 0}, "at least 1"),
+        ({"rrs_order": "random"}, "rrs_order is 'random'"),
         ({"image_size": 200}, "multiple of 128"),
         ({"image_size": 128, "widths": (8, 8, 8, 8)}, "one pixel"),
         ({"score_rule": "mean"}, "score_rule is 'mean'"),

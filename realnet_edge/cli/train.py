@@ -10,14 +10,32 @@ import click
 
 from realnet_edge.backbones import BACKBONES
 from realnet_edge.cli.options import category_option, data_option, json_option, workspace_option
-from realnet_edge.config import ARCHITECTURES, PRECISIONS, SCORE_RULES, ModelConfig, blocks_of, grouped
+from realnet_edge.config import (
+    ARCHITECTURES,
+    PRECISIONS,
+    RRS_ORDERS,
+    SCORE_RULES,
+    ModelConfig,
+    blocks_of,
+    grouped,
+)
 from realnet_edge.errors import ConfigError
 from realnet_edge.presets import PRESETS, preset
 
 if TYPE_CHECKING:
     from realnet_edge.training.state import Progress
 
-_NETWORK = ("backbone", "taps", "planes", "widths", "group_width", "rrs_max", "rrs_mean", "image_size")
+_NETWORK = (
+    "backbone",
+    "taps",
+    "planes",
+    "widths",
+    "group_width",
+    "rrs_max",
+    "rrs_mean",
+    "rrs_order",
+    "image_size",
+)
 _MODEL = (*_NETWORK, "blocks", "match_exposure", "score_rule")
 _SYNTHESIS = ("source", "foreground", "rotate", "flip", "light", "noise")
 
@@ -64,6 +82,11 @@ def _numbers(
 @click.option("--group-width", type=int, help="Fewest channels a group in the U-Nets; 1 is published.")
 @click.option("--rrs-max", type=int, help="Residual planes kept by their maximum.")
 @click.option("--rrs-mean", type=int, help="Residual planes kept by their mean.")
+@click.option(
+    "--rrs-order",
+    type=click.Choice(RRS_ORDERS),
+    help="Kept planes one after the other by rank, or each in a place of its own.",
+)
 @click.option("--image-size", type=int, help="Side of the square input in pixels.")
 @click.option(
     "--match-exposure/--no-match-exposure",

@@ -55,8 +55,8 @@ class RealNet(nn.Module):
             ReconstructionUNet(planes, width, config.group_width)
             for planes, width in zip(config.block_planes, config.widths, strict=True)
         )
-        self.rrs = ResidualSelection(sum(config.planes), config.rrs_max, config.rrs_mean)
-        self.discriminator = Discriminator(config.rrs_max + config.rrs_mean)
+        self.rrs = ResidualSelection(sum(config.planes), config.rrs_max, config.rrs_mean, config.rrs_order)
+        self.discriminator = Discriminator(self.rrs.outputs)
 
     def selections(self) -> list[FeatureSelection]:
         """The AFS of every tap, finest first."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from realnet_edge.kernels.rrs import rrs_gather, rrs_select, stack_planes
+from realnet_edge.kernels.rrs import rrs_gather, rrs_mask, rrs_select, stack_planes
 
 HIDDEN = 128
 
@@ -50,17 +50,26 @@ class ResidualSelection(nn.Module):
     """RRS: choose k_max + k_mean residual planes per sample.
 
     BatchNorm without affine (momentum 0.9) only decides; the planes handed on are un-normalised.
+
+    Args:
+        planes: C, residual planes of all blocks.
+        k_max, k_mean: planes kept by their maximum and by their mean.
+        order: "score" hands on the chosen planes alone, each mode in descending order (the paper); "plane"
+            hands on all planes in their own places, with those that were not chosen set to zero.
     """
 
-    def __init__(self, planes: int, k_max: int, k_mean: int) -> None:
+    def __init__(self, planes: int, k_max: int, k_mean: int, order: str) -> None:
         super().__init__()
         self.k_max = k_max
         self.k_mean = k_mean
+        self.order = order
+        self.outputs = planes if order == "plane" else k_max + k_mean
         self.norm = nn.BatchNorm2d(planes, momentum=0.9, affine=False)
 
     def forward(self, residuals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Chosen planes (N, k, H, W) and their int64 indices (N, k)."""
+        """What the discriminator sees (N, `outputs`, H, W), and the chosen planes' int64 indices (N, k)."""
         # Full precision here even under autocast: noise in the scores permutes the planes.
         planes = stack_planes([r.float() for r in residuals])
         indices = rrs_select(self.norm(planes.detach()), self.k_max, self.k_mean)
-        return rrs_gather(planes, indices), indices
+        hand_on = rrs_mask if self.order == "plane" else rrs_gather
+        return hand_on(planes, indices), indices

@@ -56,6 +56,7 @@ MODEL_OPTIONS = [
     ("--widths", "16,16,24", {"widths": (16, 16, 24)}),
     ("--rrs-max", "5", {"rrs_max": 5}),
     ("--rrs-mean", "7", {"rrs_mean": 7}),
+    ("--rrs-order", "plane", {"rrs_order": "plane"}),
     ("--image-size", "512", {"image_size": 512}),
     ("--score-rule", "max", {"score_rule": "max"}),
     ("--group-width", "2", {"group_width": 2}),

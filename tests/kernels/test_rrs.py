@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from realnet_edge.kernels.rrs import rrs_gather, rrs_select, stack_planes
+from realnet_edge.kernels.rrs import rrs_gather, rrs_mask, rrs_select, stack_planes
 
 
 @pytest.mark.parametrize(("k_max", "k_mean"), [(3, 4), (0, 5), (7, 0), (7, 7)])
@@ -27,6 +27,16 @@ def test_gather_takes_each_samples_own_planes() -> None:
     for sample in range(2):
         for place, channel in enumerate(indices[sample].tolist()):
             assert torch.equal(found[sample, place], planes[sample, channel])
+
+
+def test_mask_keeps_chosen_planes_in_their_places() -> None:
+    planes = torch.randn(2, 6, 3, 3)
+    indices = torch.tensor([[5, 0, 5], [1, 2, 3]])
+    found = rrs_mask(planes, indices)
+    for sample, chosen in enumerate(indices.tolist()):
+        for channel in range(6):
+            expected = planes[sample, channel] if channel in chosen else torch.zeros(3, 3)
+            assert torch.equal(found[sample, channel], expected)
 
 
 def test_stacking_keeps_corners_in_place() -> None:
