@@ -31,7 +31,8 @@ def ir_from_onnx(source: Path, folder: Path, precision: str) -> dict[str, Path]:
     ov = import_backend("openvino", precision)
     files = {ENGINE_NAME: folder / ENGINE_NAME, WEIGHTS_NAME: folder / WEIGHTS_NAME}
     try:
-        model = ov.convert_model(source)
+        # Not `convert_model`, which takes a path with a comma in it for two.
+        model = ov.Core().read_model(source)
         # INT8 keeps its float scales and biases at full width: halving them saves next to nothing.
         ov.save_model(model, files[ENGINE_NAME], compress_to_fp16=precision == "fp16")
     except RuntimeError as error:

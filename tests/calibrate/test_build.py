@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from realnet_edge.bundle import load_bundle
 from realnet_edge.calibrate import BuildOptions, Sources, build_bundle, ensure_onnx, open_sources
+from realnet_edge.calibrate.openvino_build import ir_from_onnx
 from realnet_edge.cli.main import cli
 from realnet_edge.data import CategoryData
 from realnet_edge.errors import BackendError, CheckpointError, ConfigError, DataError
@@ -67,6 +68,14 @@ def test_sixteen_bit_weights_take_half_the_room(workspace: Workspace) -> None:
             (workspace.category("screw").bundle("openvino", precision) / "model.bin").stat().st_size
         )
     assert 0.45 < sizes["fp16"] / sizes["fp32"] < 0.6
+
+
+def test_a_comma_in_a_path_is_part_of_it(graph: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "line 1,2"
+    folder.mkdir()
+    shutil.copy(graph, folder)
+    files = ir_from_onnx(folder / graph.name, folder, "fp32")
+    assert all(path.parent == folder and path.is_file() for path in files.values())
 
 
 def test_the_graph_is_exported_again_only_when_it_is_not_this_checkpoints(
