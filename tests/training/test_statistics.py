@@ -7,7 +7,7 @@ from torch import Tensor
 
 from realnet_edge.config import ModelConfig, SynthesisConfig
 from realnet_edge.data import CategoryData
-from realnet_edge.kernels.rrs import stack_residuals
+from realnet_edge.kernels.rrs import stack_planes
 from realnet_edge.model import RealNet
 from realnet_edge.synthesis import ForegroundRule
 from realnet_edge.training.samples import AnomalyDataset, batches
@@ -27,7 +27,7 @@ def residual_means(model: RealNet, dataset: AnomalyDataset, count: int) -> Tenso
         with torch.no_grad():
             output = model(model.inputs(images))
         residuals = [(s - r) ** 2 for s, r in zip(output.selected, output.reconstructed, strict=True)]
-        means.append(stack_residuals(residuals).mean(dim=(0, 2, 3)))
+        means.append(stack_planes(residuals).mean(dim=(0, 2, 3)))
     return torch.stack(means).mean(0)
 
 
