@@ -19,6 +19,8 @@ from onnxscript.rewriter.rules.common import (
     remove_optional_bias_from_conv_transpose_rule,
 )
 
+_ANY_SIZE = 2**40
+
 
 def simplify(model: Any) -> None:
     """Fold constants, BatchNorm and padding into what they belong to, in place.
@@ -40,7 +42,9 @@ def simplify(model: Any) -> None:
     RewritePass([add_0_rule, mul_by_1_rule])(model)
     # Tracing gives convolutions without a bias one of zeros.
     RewritePass([remove_optional_bias_from_conv_rule, remove_optional_bias_from_conv_transpose_rule])(model)
-    fold_constants(model, onnx_shape_inference=True)
+    # Whatever their size: a weight that is reshaped on its way to a convolution (attention's) must end as a
+    # constant, or quantisation takes it for an activation.
+    fold_constants(model, onnx_shape_inference=True, input_size_limit=_ANY_SIZE, output_size_limit=_ANY_SIZE)
     for tidy in (
         passes.RemoveUnusedNodesPass(),
         passes.RemoveUnusedFunctionsPass(),  # type: ignore[no-untyped-call]  # onnx-ir leaves it untyped
