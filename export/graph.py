@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from realnet_edge.config import SCORE_WINDOW
-from realnet_edge.kernels.rrs import stack_planes
+from realnet_edge.kernels.rrs import resize, stack_planes
 from realnet_edge.model import RealNet, RealNetOutput, image_score
 
 OUTPUTS = ("anomaly_map", "score", "rrs_indices")
@@ -82,7 +82,7 @@ def resized_map(logits: Tensor, size: torch.Size) -> Tensor:
         size: height and width of the map.
     """
     difference = logits[:, 1].float() - logits[:, 0].float()
-    return _by_axis(difference, [partial(_stretched, length=length) for length in size]).sigmoid()
+    return _by_axis(difference, [partial(resize, size=(length, 1)) for length in size]).sigmoid()
 
 
 def pooled_score(maps: Tensor, rule: str) -> Tensor:
@@ -110,10 +110,6 @@ def _by_axis(plane: Tensor, along: Sequence[Callable[[Tensor], Tensor]]) -> Tens
     for operation in along:
         plane = operation(plane.transpose(1, 2)[..., None])[..., 0]
     return plane
-
-
-def _stretched(lines: Tensor, length: int) -> Tensor:
-    return F.interpolate(lines, size=(length, 1), mode="bilinear", align_corners=True)
 
 
 def _averaged(lines: Tensor) -> Tensor:

@@ -14,6 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def resize(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """(N, C, H, W) to (N, C, *size), bilinearly with align_corners=True, as everywhere in RealNet."""
+    return F.interpolate(maps, size=tuple(size), mode="bilinear", align_corners=True)
+
+
 def stack_planes(maps: Sequence[Tensor]) -> Tensor:
     """Bring feature maps or residuals to the first one's resolution and concatenate their channels.
 
@@ -24,10 +29,7 @@ def stack_planes(maps: Sequence[Tensor]) -> Tensor:
         (N, sum of C_k, H_1, W_1), upsampled bilinearly with align_corners=True.
     """
     size = maps[0].shape[-2:]
-    planes = [
-        m if m.shape[-2:] == size else F.interpolate(m, size=size, mode="bilinear", align_corners=True)
-        for m in maps
-    ]
+    planes = [m if m.shape[-2:] == size else resize(m, size) for m in maps]
     return torch.cat(planes, dim=1) if len(planes) > 1 else planes[0]
 
 

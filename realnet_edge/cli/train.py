@@ -16,6 +16,7 @@ from realnet_edge.config import (
     RRS_ORDERS,
     SCORE_RULES,
     ModelConfig,
+    SynthesisConfig,
     blocks_of,
     grouped,
 )
@@ -24,20 +25,6 @@ from realnet_edge.presets import PRESETS, preset
 
 if TYPE_CHECKING:
     from realnet_edge.training.state import Progress
-
-_NETWORK = (
-    "backbone",
-    "taps",
-    "planes",
-    "widths",
-    "group_width",
-    "rrs_max",
-    "rrs_mean",
-    "rrs_order",
-    "image_size",
-)
-_MODEL = (*_NETWORK, "blocks", "match_exposure", "score_rule")
-_SYNTHESIS = ("source", "foreground", "rotate", "flip", "light", "noise")
 
 
 def _numbers(
@@ -153,8 +140,8 @@ def command(
         raise ConfigError("--resume and --overwrite contradict each other: give one of them.")
     base = preset(preset_name)
     given = {key: value for key, value in changes.items() if value is not None}
-    model = _model_config(base.model, {k: given.pop(k) for k in _MODEL if k in given})
-    synthesis = dataclasses.replace(base.synthesis, **{k: given.pop(k) for k in _SYNTHESIS if k in given})
+    model = _model_config(base.model, _taken(given, ModelConfig))
+    synthesis = dataclasses.replace(base.synthesis, **_taken(given, SynthesisConfig))
     config = dataclasses.replace(base.train, **given)
     need_training_packages("train")
     from realnet_edge.training import train
@@ -185,6 +172,12 @@ def command(
         print_json({"checkpoint": str(paths.checkpoint), "training": facts})
 
 
+def _taken(given: dict[str, Any], settings: type[ModelConfig] | type[SynthesisConfig]) -> dict[str, Any]:
+    """Take out of `given` the options that are settings of this class."""
+    names = [field.name for field in dataclasses.fields(settings)]
+    return {name: given.pop(name) for name in names if name in given}
+
+
 def _model_config(base: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
     """Apply options to the preset's model; another backbone or other taps bring their own sizes."""
     backbone = changes.get("backbone", base.backbone)
@@ -199,8 +192,9 @@ def _model_config(base: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
             changes = {"widths": widths, **changes}
     if same_taps:
         return dataclasses.replace(base, **changes)
-    kept = {key: getattr(base, key) for key in ("image_size", "score_rule", "match_exposure", "group_width")}
-    return ModelConfig.for_backbone(**{**kept, **changes, "backbone": backbone})
+    kept = ("image_size", "score_rule", "match_exposure", "group_width", "rrs_order")
+    settings = {**{key: getattr(base, key) for key in kept}, **changes}
+    return ModelConfig.for_backbone(**{**settings, "backbone": backbone})
 
 
 def _blocks(architecture: str, taps: int) -> tuple[int, ...]:

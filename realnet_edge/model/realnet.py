@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from realnet_edge.config import SCORE_WINDOW, ModelConfig
 from realnet_edge.errors import ConfigError
-from realnet_edge.kernels.rrs import stack_planes
+from realnet_edge.kernels.rrs import resize, stack_planes
 from realnet_edge.model.afs import FeatureSelection
 from realnet_edge.model.backbone import FrozenBackbone
 from realnet_edge.model.inputs import InputNormalisation
@@ -98,7 +98,7 @@ def losses(output: RealNetOutput, normal: list[Tensor], mask: Tensor) -> tuple[T
     """
     pairs = zip(output.reconstructed, normal, strict=True)
     reconstruction = torch.stack([F.mse_loss(r.float(), n.float()) for r, n in pairs]).sum()
-    return reconstruction, F.cross_entropy(_resized(output.logits, mask.shape[-2:]), mask)
+    return reconstruction, F.cross_entropy(resize(output.logits.float(), mask.shape[-2:]), mask)
 
 
 def anomaly_map(logits: Tensor, size: torch.Size) -> Tensor:
@@ -108,11 +108,7 @@ def anomaly_map(logits: Tensor, size: torch.Size) -> Tensor:
     resized instead of two, which takes half as long and gives the same map.
     """
     difference = logits[:, 1:].float() - logits[:, :1].float()
-    return _resized(difference, size).sigmoid()[:, 0]
-
-
-def _resized(planes: Tensor, size: torch.Size) -> Tensor:
-    return F.interpolate(planes.float(), size=size, mode="bilinear", align_corners=True)
+    return resize(difference, size).sigmoid()[:, 0]
 
 
 def image_score(maps: Tensor, rule: str) -> Tensor:
