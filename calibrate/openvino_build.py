@@ -30,6 +30,8 @@ def ir_from_onnx(source: Path, folder: Path, precision: str) -> dict[str, Path]:
         BackendError: OpenVINO is missing or does not take the graph.
     """
     ov = import_backend("openvino", precision)
+    from realnet_edge.calibrate.openvino_layout import normalise_planes_in_place
+
     files = {ENGINE_NAME: folder / ENGINE_NAME, WEIGHTS_NAME: folder / WEIGHTS_NAME}
     try:
         with TemporaryDirectory() as plain:
@@ -38,6 +40,7 @@ def ir_from_onnx(source: Path, folder: Path, precision: str) -> dict[str, Path]:
             link = Path(plain, "graph")
             link.symlink_to(source.parent.resolve())
             model = ov.convert_model(link / source.name)
+            normalise_planes_in_place(model)
             # INT8 keeps its float scales and biases at full width: halving them saves next to nothing.
             ov.save_model(model, files[ENGINE_NAME], compress_to_fp16=precision == "fp16")
     except RuntimeError as error:

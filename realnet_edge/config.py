@@ -42,7 +42,10 @@ class ModelConfig:
             normal training images.
         image_size: height and width of the input in pixels.
         match_exposure: bring every image's mean grey level to that of the training images, by one gain.
-        group_width: fewest channels that a group of GroupNorm takes in the U-Nets; 1 is as published.
+        group_width: fewest channels that a group of GroupNorm takes in the U-Nets; 1 is as published, 0 puts
+            all channels of a layer into one group.
+        attention_limit: most positions (height x width) that a U-Net attends over; layers with more go
+            without. What attention takes grows with their square. 0 is no limit, as published.
         blocks: how many taps each block takes, finest first: the taps of a block are brought to the finest
             one's resolution and reconstructed together. Empty for a block a tap, the paper's architecture A;
             `blocks_of` gives those of B and C.
@@ -61,6 +64,7 @@ class ModelConfig:
     score_rule: str = "avgpool16"
     match_exposure: bool = False
     group_width: int = 1
+    attention_limit: int = 0
     blocks: tuple[int, ...] = ()
     rrs_order: str = "score"
 
@@ -110,7 +114,9 @@ class ModelConfig:
                 width,
                 f"16 or more where the coarsest U-Net level is one pixel (stride {stride} here)",
             )
-        _require(1 <= self.group_width <= 32, "group_width", self.group_width, "1..32 channels")
+        _require(0 <= self.group_width <= 32, "group_width", self.group_width, "0..32 channels")
+        limit = self.attention_limit
+        _require(limit >= 0, "attention_limit", limit, "a number of positions, or 0 for no limit")
         _require(self.score_rule in SCORE_RULES, "score_rule", self.score_rule, f"one of {SCORE_RULES}")
         _require(self.image_size >= SCORE_WINDOW, "image_size", self.image_size, f"at least {SCORE_WINDOW}")
 

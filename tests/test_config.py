@@ -48,6 +48,8 @@ def test_every_backbone_has_proportions_that_hold(name: str) -> None:
         ({"image_size": 200}, "multiple of 128"),
         ({"image_size": 128, "widths": (8, 8, 8, 8)}, "one pixel"),
         ({"score_rule": "mean"}, "score_rule is 'mean'"),
+        ({"group_width": 33}, "group_width is 33"),
+        ({"attention_limit": -1}, "attention_limit is -1"),
     ],
 )
 def test_models_that_cannot_be(changes: dict[str, object], message: str) -> None:

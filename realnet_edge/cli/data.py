@@ -47,17 +47,19 @@ def check(context: click.Context, data: Path, category: str, seed: int, as_json:
 
 @command.command("elpv")
 @click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--seed", default=0, show_default=True, help="Decides which cells are drawn.")
+@click.option("--seed", type=int, show_default="0", help="Decides which cells are drawn.")
 @click.option("--in-order", is_flag=True, help="Draw none: take the first ones in the package's own order.")
 @json_option
-def elpv(dest: Path, seed: int, in_order: bool, as_json: bool) -> None:
+def elpv(dest: Path, seed: int | None, in_order: bool, as_json: bool) -> None:
     """Write the ELPV solar cells to DEST as the categories elpv-mono and elpv-poly.
 
     The images come from the Python package elpv-dataset (CC BY-NC-SA 4.0, not for commercial use).
     """
     from realnet_edge.data import CELL_KINDS, write_elpv
 
-    made = [write_elpv(dest, kind, None if in_order else seed) for kind in CELL_KINDS]
+    if in_order and seed is not None:
+        raise click.UsageError("--seed draws cells and --in-order draws none: give one of them.")
+    made = [write_elpv(dest, kind, None if in_order else seed or 0) for kind in CELL_KINDS]
     for category in made:
         say(
             f"{category.root}: {category.train_good} good to train, {category.test_good} good and "

@@ -66,7 +66,10 @@ def _numbers(
     metavar="A|B|C|N,N",
     help="Taps reconstructed together: A each alone, B all, C the first two and the rest; or how many each.",
 )
-@click.option("--group-width", type=int, help="Fewest channels a group in the U-Nets; 1 is published.")
+@click.option(
+    "--group-width", type=int, help="Fewest channels a group in the U-Nets; 1 is published, 0 one group."
+)
+@click.option("--attention-limit", type=int, help="Most positions that U-Nets attend over; 0 for no limit.")
 @click.option("--rrs-max", type=int, help="Residual planes kept by their maximum.")
 @click.option("--rrs-mean", type=int, help="Residual planes kept by their mean.")
 @click.option(
@@ -192,7 +195,7 @@ def _model_config(base: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
             changes = {"widths": widths, **changes}
     if same_taps:
         return dataclasses.replace(base, **changes)
-    kept = ("image_size", "score_rule", "match_exposure", "group_width", "rrs_order")
+    kept = ("image_size", "score_rule", "match_exposure", "group_width", "attention_limit", "rrs_order")
     settings = {**{key: getattr(base, key) for key in kept}, **changes}
     return ModelConfig.for_backbone(**{**settings, "backbone": backbone})
 

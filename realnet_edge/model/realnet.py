@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from realnet_edge.model.afs import FeatureSelection
 from realnet_edge.model.backbone import FrozenBackbone
 from realnet_edge.model.inputs import InputNormalisation
 from realnet_edge.model.rrs import Discriminator, ResidualSelection
-from realnet_edge.model.unet import ReconstructionUNet
+from realnet_edge.model.unet import ATTENTION_FACTORS, ReconstructionUNet
 
 
 class RealNetOutput(NamedTuple):
@@ -52,8 +53,10 @@ class RealNet(nn.Module):
             for channels, planes in zip(config.tap_channels, config.planes, strict=True)
         )
         self.reconstruction = nn.ModuleList(
-            ReconstructionUNet(planes, width, config.group_width)
-            for planes, width in zip(config.block_planes, config.widths, strict=True)
+            ReconstructionUNet(planes, width, config.group_width, _attention_factors(config, stride))
+            for planes, width, stride in zip(
+                config.block_planes, config.widths, config.block_strides, strict=True
+            )
         )
         self.rrs = ResidualSelection(sum(config.planes), config.rrs_max, config.rrs_mean, config.rrs_order)
         self.discriminator = Discriminator(self.rrs.outputs)
@@ -83,6 +86,12 @@ class RealNet(nn.Module):
         residuals = [(s.float() - r.float()) ** 2 for s, r in zip(selected, reconstructed, strict=True)]
         planes, indices = self.rrs(residuals)
         return RealNetOutput(self.discriminator(planes), indices, selected, reconstructed)
+
+
+def _attention_factors(config: ModelConfig, stride: int) -> tuple[int, ...]:
+    """Where the U-Net of a block of this stride attends: at few enough positions."""
+    limit = config.attention_limit or math.inf
+    return tuple(f for f in ATTENTION_FACTORS if (config.image_size // (stride * f)) ** 2 <= limit)
 
 
 def losses(output: RealNetOutput, normal: list[Tensor], mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,13 +2,15 @@
 
 Structure as in the official implementation: three levels of 1, 2 and 4 times the base width, two
 residual blocks a level on the way down and three on the way up, attention where features are
-downsampled by 2 or 4, residual pooling between levels and two transposed convolutions (one a
-branch) on the way up. Module names follow the official state_dict as far as they say something.
+downsampled by 2 or 4 (less often with `ModelConfig.attention_limit`), residual pooling between
+levels and two transposed convolutions (one a branch) on the way up. Module names follow the
+official state_dict as far as they say something.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
@@ -28,9 +30,10 @@ def group_norm(channels: int, group_width: int) -> nn.GroupNorm:
 
     Groups of one channel normalise away how strongly each channel answers, which is much of what a
     reconstruction has to reproduce. The published networks, 128 channels and wider, have at least four
-    a group; a narrow one has them with a `group_width` of 4.
+    a group; a narrow one has them with a `group_width` of 4. With 0, one group takes all.
     """
-    return nn.GroupNorm(math.gcd(32, channels, max(1, channels // group_width)), channels)
+    groups = math.gcd(32, channels, max(1, channels // group_width)) if group_width else 1
+    return nn.GroupNorm(groups, channels)
 
 
 def _zeroed(convolution: _Convolution) -> _Convolution:
@@ -116,12 +119,20 @@ class ReconstructionUNet(nn.Module):
     Args:
         channels: C, the planes that AFS kept.
         width: base width w; the levels are w, 2w and 4w wide. H and W must be multiples of 4.
-        group_width: fewest channels of a group of GroupNorm; 1 is as published.
+        group_width: fewest channels of a group of GroupNorm; 1 is as published, 0 is one group.
+        attention_factors: by how much features are downsampled where attention follows the residual blocks.
     """
 
-    def __init__(self, channels: int, width: int, group_width: int = 1) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        group_width: int = 1,
+        attention_factors: Sequence[int] = ATTENTION_FACTORS,
+    ) -> None:
         super().__init__()
         self.group_width = group_width
+        self.attention_factors = tuple(attention_factors)
         self.input_blocks = nn.ModuleList([nn.Conv2d(channels, width, 3, padding=1)])
         skips = [width]
         current = width
@@ -133,11 +144,8 @@ class ReconstructionUNet(nn.Module):
             if level < len(LEVELS) - 1:
                 self.input_blocks.append(ResidualBlock(current, current, group_width, "down"))
                 skips.append(current)
-        self.middle_block = nn.Sequential(
-            ResidualBlock(current, current, group_width),
-            AttentionBlock(current, group_width),
-            ResidualBlock(current, current, group_width),
-        )
+        self.middle_block = self._stage(current, current, len(LEVELS) - 1)
+        self.middle_block.append(ResidualBlock(current, current, group_width))
         self.output_blocks = nn.ModuleList()
         for level, multiplier in reversed(list(enumerate(LEVELS))):
             for position in range(RESIDUAL_BLOCKS + 1):
@@ -152,7 +160,7 @@ class ReconstructionUNet(nn.Module):
 
     def _stage(self, channels: int, out_channels: int, level: int) -> nn.Sequential:
         stage = nn.Sequential(ResidualBlock(channels, out_channels, self.group_width))
-        if 2**level in ATTENTION_FACTORS:
+        if 2**level in self.attention_factors:
             stage.append(AttentionBlock(out_channels, self.group_width))
         return stage
 

@@ -60,6 +60,7 @@ MODEL_OPTIONS = [
     ("--image-size", "512", {"image_size": 512}),
     ("--score-rule", "max", {"score_rule": "max"}),
     ("--group-width", "2", {"group_width": 2}),
+    ("--attention-limit", "64", {"attention_limit": 64}),
     ("--architecture", "B", {"blocks": (3,), "widths": (112,)}),
     ("--architecture", "1,2", {"blocks": (1, 2), "widths": (16, 96)}),
     ("--no-match-exposure", None, {"match_exposure": False}),

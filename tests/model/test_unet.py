@@ -1,4 +1,4 @@
-"""The reconstruction U-Net's GroupNorm: as published, or with groups of a least width."""
+"""What the reconstruction U-Net lets one choose: how wide its norms' groups are and where it attends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import nn
 from realnet_edge.config import ModelConfig
 from realnet_edge.errors import ConfigError
 from realnet_edge.model import RealNet
-from realnet_edge.model.unet import ReconstructionUNet, group_norm
+from realnet_edge.model.unet import AttentionBlock, ReconstructionUNet, group_norm
 
 
 def norms(module: nn.Module) -> list[nn.GroupNorm]:
@@ -51,5 +51,20 @@ def test_the_setting_reaches_every_unet_and_is_checked() -> None:
     config = ModelConfig.for_backbone("tf_efficientnet_lite0", group_width=4, **sizes)
     for unet in RealNet(config).reconstruction:
         assert all(n.num_channels // n.num_groups >= 4 for n in norms(unet))
-    with pytest.raises(ConfigError, match="group_width is 0"):
-        ModelConfig.for_backbone("tf_efficientnet_lite0", group_width=0, **sizes)
+    whole = ModelConfig.for_backbone("tf_efficientnet_lite0", group_width=0, **sizes)
+    assert all(n.num_groups == 1 for n in norms(RealNet(whole).reconstruction))
+    with pytest.raises(ConfigError, match="group_width is 33"):
+        ModelConfig.for_backbone("tf_efficientnet_lite0", group_width=33, **sizes)
+
+
+@pytest.mark.parametrize(
+    ("limit", "attending"), [(0, [11, 11, 11]), (64, [11, 11, 11]), (16, [6, 11, 11]), (4, [0, 6, 11])]
+)
+def test_attention_stops_where_there_are_too_many_positions(limit: int, attending: list[int]) -> None:
+    """Strides of 4, 8 and 16 at 64 pixels: planes of 16, 8 and 4, halved twice."""
+    sizes = {"planes": (8, 16, 16), "widths": (16, 32, 32), "rrs_max": 4, "rrs_mean": 4}
+    config = ModelConfig.for_backbone("tf_efficientnet_lite0", image_size=64, attention_limit=limit, **sizes)
+    model = RealNet(config).eval()
+    blocks = [[m for m in unet.modules() if isinstance(m, AttentionBlock)] for unet in model.reconstruction]
+    assert [len(found) for found in blocks] == attending
+    assert model(torch.randn(1, 3, 64, 64)).logits.shape == (1, 2, 32, 32)
