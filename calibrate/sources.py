@@ -62,6 +62,11 @@ def open_sources(workspace: Workspace, category: str, data_root: Path | None = N
         raise CheckpointError(_no_checkpoint(workspace, category))
     checkpoint = load_checkpoint(paths.checkpoint)
     splits = Splits.from_dict(checkpoint.splits)
+    if not splits.held_out:
+        raise CheckpointError(
+            f"the checkpoint of {category} was imported without images. Engines are checked on good ones and "
+            "get their threshold from them: import it again with --data DIR."
+        )
     root = Path(checkpoint.data["root"]) if data_root is None else load_category(data_root, category).root
     names = [*splits.held_out, *splits.calibration]
     missing = [name for name in names if not (root / name).is_file()]

@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("realnet_edge.cli.data", "Check a data folder, or write the ELPV example."),
     "synth": ("realnet_edge.cli.synth", "Preview synthetic anomalies."),
     "train": ("realnet_edge.cli.train", "Train on images of good parts."),
+    "import-checkpoint": ("realnet_edge.cli.import_checkpoint", "Bring an official RealNet checkpoint."),
+    "export-checkpoint": ("realnet_edge.cli.export_checkpoint", "Write one for the official RealNet code."),
     "export": ("realnet_edge.cli.export", "Export a checkpoint to one ONNX graph."),
     "build": ("realnet_edge.cli.build", "Build an engine bundle at a wanted precision."),
     "bench": ("realnet_edge.cli.bench", "Measure every bundle: accuracy, drift and speed."),

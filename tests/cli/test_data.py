@@ -92,3 +92,10 @@ def test_elpv_writes_both_kinds_once(tmp_path: Path) -> None:
     assert check.exit_code == 0
     first = CliRunner().invoke(cli, ["data", "elpv", str(tmp_path), "--in-order", "--json"])
     assert [entry["seed"] for entry in json.loads(first.stdout)] == [None, None]
+
+
+def test_elpv_is_drawn_or_taken_in_order_not_both(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["data", "elpv", str(tmp_path), "--in-order", "--seed", "3"])
+    assert result.exit_code == 2
+    assert "give one of them" in result.stderr
+    assert not list(tmp_path.iterdir())

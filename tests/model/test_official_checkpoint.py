@@ -1,0 +1,202 @@
+"""Checkpoints in the official format: read through a pickle that may run nothing, and written back."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fill import fill, fill_indices
+from torch import Tensor
+
+from realnet_edge.config import ModelConfig
+from realnet_edge.errors import CheckpointError
+from realnet_edge.model import RealNet
+from realnet_edge.model.official_checkpoint import read_official, write_official
+
+TAP_CHANNELS = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
+
+
+@pytest.fixture(scope="module", params=["resnet18-a", "resnet18-c"])
+def case(golden: Path, request: pytest.FixtureRequest) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((golden / f"{request.param}.json").read_text())
+    return document
+
+
+def official_tensors(case: dict[str, Any]) -> dict[str, Tensor]:
+    """The official state_dict of a golden case."""
+    seed = case["case"]["seed"]
+    state = {}
+    for key, (shape, _) in case["state_dict"].items():
+        if key.startswith("afs."):
+            channels = TAP_CHANNELS[key.rsplit("_", 1)[-1]]
+            state[key] = torch.from_numpy(fill_indices(key, channels, shape[0], seed))
+        else:
+            state[key] = torch.from_numpy(np.asarray(fill(key, tuple(shape), seed)))
+    return state
+
+
+@pytest.fixture(scope="module")
+def tensors(case: dict[str, Any]) -> dict[str, Tensor]:
+    return official_tensors(case)
+
+
+@pytest.fixture
+def easydict(monkeypatch: pytest.MonkeyPatch) -> type:
+    """The class that the official settings are kept in, under the name that their pickles ask for."""
+
+    class EasyDict(dict):  # type: ignore[type-arg]
+        def __init__(self, **entries: Any) -> None:
+            super().__init__(**entries)
+            self.__dict__.update(entries)
+
+    module = ModuleType("easydict")
+    EasyDict.__module__, EasyDict.__qualname__ = "easydict", "EasyDict"
+    module.EasyDict = EasyDict  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "easydict", module)
+    return EasyDict
+
+
+def test_a_checkpoint_is_understood_from_its_tensors(
+    case: dict[str, Any], tensors: dict[str, Tensor], easydict: type, tmp_path: Path
+) -> None:
+    facts = case["case"]
+    settings = easydict(modes=facts["rrs_modes"], mode_numbers=facts["rrs_numbers"])
+    document = {
+        "epoch": 35,
+        "arch": [easydict(name="backbone"), easydict(name="rrs", kwargs=settings)],
+        "state_dict": tensors,
+        "best_metric": np.float64(0.99),
+    }
+    path = tmp_path / "ckpt_best.pth.tar"
+    torch.save(document, path)
+    sys.modules.pop("easydict")  # who reads it need not have it
+    found = read_official(path, image_size=facts["size"])
+    config = found.config
+    assert (config.backbone, config.taps) == ("resnet18", (1, 2, 3, 4))
+    assert config.planes == tuple(facts["planes"])
+    assert config.blocks == (() if facts["architecture"] == "A" else (2, 2))
+    assert [config.rrs_max, config.rrs_mean] == facts["rrs_numbers"]
+    assert (found.epoch, found.best_metric) == (35, 0.99)
+    assert found.assumed == (f"images of {facts['size']} x {facts['size']} pixels",)
+    weight = found.model.state_dict()["discriminator.reduce.0.weight"]
+    assert torch.equal(weight, tensors["rrs.decoder1.1.weight"])
+
+
+def test_what_is_written_is_what_was_read(
+    case: dict[str, Any], tensors: dict[str, Tensor], tmp_path: Path
+) -> None:
+    path, again = tmp_path / "in.pth", tmp_path / "out.pth"
+    torch.save({f"module.{key}": tensor for key, tensor in tensors.items()}, path)
+    found = read_official(path, image_size=case["case"]["size"])
+    # Nothing but tensors in the file: how RRS divides its planes is a guess, and is said to be one.
+    assert "by their maximum" in found.assumed[0]
+    write_official(again, found.model)
+    written = torch.load(again, weights_only=True)
+    assert set(written["state_dict"]) == set(tensors)
+    assert all(torch.equal(written["state_dict"][key], tensor) for key, tensor in tensors.items())
+    assert read_official(again, image_size=case["case"]["size"]).config == found.config
+
+
+class Harmful:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, ("touch harmed",)
+
+
+def test_a_pickle_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {}, "arch": Harmful()}, "harmful.pth")
+    with pytest.raises(CheckpointError, match=r"it asks for (posix|nt)\.system"):
+        read_official(Path("harmful.pth"))
+    assert not Path("harmed").exists()
+
+
+def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such file"):
+        read_official(tmp_path / "none.pth")
+    (tmp_path / "text.pth").write_text("not a checkpoint")
+    with pytest.raises(CheckpointError, match="not read"):
+        read_official(tmp_path / "text.pth")
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(CheckpointError, match="holds a list"):
+        read_official(tmp_path / "list.pth")
+    torch.save({"state_dict": {"fc.weight": torch.zeros(2)}}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match=r"not a RealNet: no key .* \(its keys are fc.weight"):
+        read_official(tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize(
+    ("key", "replacement", "message"),
+    [
+        ("rrs.decoder2.0.bias", None, "weights lack 'discriminator.narrow.0.bias'"),
+        ("recon.block1_recon.middle_block.1.qkv.weight", torch.zeros(3, 3, 1), "middle_block.1.qkv.weight'"),
+        ("backbone.feature_extractor.layer2.0.conv1.weight", torch.zeros(1), "layer2.0.conv1.weight is not"),
+        ("recon.block1_recon.input_blocks.0.weight", None, "input_blocks.0.weight' is missing"),
+    ],
+)
+def test_the_first_tensor_that_does_not_fit_is_named(
+    key: str, replacement: Tensor | None, message: str, golden: Path, tmp_path: Path
+) -> None:
+    state = official_tensors(json.loads((golden / "resnet18-c.json").read_text()))
+    del state[key]
+    if replacement is not None:
+        state[key] = replacement
+    torch.save({"state_dict": state}, tmp_path / "broken.pth")
+    with pytest.raises(CheckpointError, match=message):
+        read_official(tmp_path / "broken.pth", image_size=128)
+
+
+def test_planes_of_rrs_can_be_given_and_must_add_up(golden: Path, tmp_path: Path) -> None:
+    path = tmp_path / "plain.pth"
+    torch.save(official_tensors(json.loads((golden / "resnet18-c.json").read_text())), path)
+    config = read_official(path, image_size=128, rrs_max=85).config
+    assert (config.rrs_max, config.rrs_mean) == (85, 0)
+    with pytest.raises(CheckpointError, match="takes 85 planes"):
+        read_official(path, image_size=128, rrs_max=40, rrs_mean=40)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "taps", "planes", "widths", "finest"),
+    [
+        ("resnet34", (2, 3), (64, 64), (32, 32), 2),
+        ("resnet50", (1, 2, 3, 4), (64, 128, 128, 64), (32, 64, 64, 32), 1),
+        ("wide_resnet50_2", (1, 2), (64, 64), (32, 32), 1),
+        # There, layer1 is the tap at stride 2.
+        ("efficientnet_b4", (1, 2, 3), (32, 32, 32), (32, 32, 32), 2),
+    ],
+)
+def test_every_official_backbone_comes_back(
+    backbone: str,
+    taps: tuple[int, ...],
+    planes: tuple[int, ...],
+    widths: tuple[int, ...],
+    finest: int,
+    tmp_path: Path,
+) -> None:
+    config = ModelConfig.for_backbone(backbone, taps=taps, planes=planes, widths=widths)
+    model = RealNet(config).eval()
+    write_official(tmp_path / "made.pth", model)
+    names = torch.load(tmp_path / "made.pth", weights_only=True)["state_dict"]
+    assert f"afs.indexes.block1_layer{finest}" in names
+    found = read_official(tmp_path / "made.pth")
+    assert found.config == config
+    theirs = found.model.state_dict()
+    assert all(torch.equal(theirs[key], tensor) for key, tensor in model.state_dict().items())
+
+
+def test_what_the_official_network_has_not_is_listed(tmp_path: Path) -> None:
+    sizes = {"image_size": 64, "taps": (1, 2), "planes": (16, 16), "widths": (16, 16), "rrs_max": 4}
+    config = ModelConfig.for_backbone(
+        "tf_efficientnet_lite0", group_width=4, match_exposure=True, rrs_mean=4, **sizes
+    )
+    with pytest.raises(CheckpointError) as caught:
+        write_official(tmp_path / "ours.pth", RealNet(config))
+    for reason in ("tf_efficientnet_lite0", "group_width is 4", "match_exposure", "standardise", "widths"):
+        assert reason in str(caught.value)
+    assert not list(tmp_path.iterdir())
