@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from realnet_edge.bench.drift import Accuracy, Drift, measure_accuracy, measure_drift, points, verdict
+from realnet_edge.bench.drift import (
+    Accuracy,
+    Drift,
+    auroc_interval,
+    measure_accuracy,
+    measure_drift,
+    points,
+    verdict,
+)
 from realnet_edge.bench.measure import percentiles, throughput
 from realnet_edge.bench.predictions import Predictions
 from realnet_edge.bench.rounds import Measured
@@ -70,10 +78,19 @@ def assemble(measured: Sequence[Measured], scene: Scene, reference: Reference) -
     for item in measured:
         is_reference = item.subject.backend == PYTORCH
         accuracy = measure_accuracy(labels, masks, item.predictions)
-        drift = None
+        drift, ends = None, (None, None)
         if reference.predictions is not None and not is_reference:
             drift = measure_drift(item.predictions, reference.predictions, item.subject.threshold)
+            ends = auroc_interval(labels, item.predictions, reference.predictions)
         row = _row(item, scene, accuracy, None if is_reference else expected, drift)
+        low, high = auroc_interval(labels, item.predictions)
+        row = replace(
+            row,
+            image_auroc_low=low,
+            image_auroc_high=high,
+            drift_image_auroc_low=ends[0],
+            drift_image_auroc_high=ends[1],
+        )
         evaluations.append(_evaluation(item, scene.test, labels, masks, row))
     return evaluations
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from realnet_edge.bench.predictions import Predictions
 from realnet_edge.errors import ConfigError, DataError
-from realnet_edge.metrics import image_auroc, pixel_scores, spearman
+from realnet_edge.metrics import image_auroc, image_auroc_interval, pixel_scores, spearman
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,20 @@ def measure_drift(predictions: Predictions, reference: Predictions, threshold: f
         decisions_flipped=_flipped(predictions.scores, reference.scores, threshold),
         rrs_rank_swaps=_rank_swaps(predictions.rrs_indices, reference.rrs_indices),
     )
+
+
+def auroc_interval(
+    labels: npt.NDArray[np.int64], predictions: Predictions, reference: Predictions | None = None
+) -> tuple[float, float] | tuple[None, None]:
+    """95% bootstrap interval of the image AUROC in percent, or of its drift from the reference in points.
+
+    None twice where the images are all good or all defective.
+    """
+    if len(set(labels.tolist())) < 2:
+        return None, None
+    theirs = None if reference is None else reference.scores
+    low, high = image_auroc_interval(labels, predictions.scores, theirs)
+    return 100.0 * low, 100.0 * high
 
 
 def points(accuracy: float | None, reference: float | None) -> float | None:

@@ -50,6 +50,12 @@ MEANINGS: tuple[tuple[str, str], ...] = (
         "What changed against FP32 PyTorch on the same images through conversion, lower precision or another "
         "runtime; points are percentage points of the metric, minus is a loss.",
     ),
+    (
+        "95% interval",
+        "Where the figure would lie in 95 of 100 test sets of as many images, from drawing these images anew "
+        "2,000 times; for a drift, both engines are drawn on the same images. A drift whose interval holds 0 "
+        "cannot be told from chance with so few images.",
+    ),
     ("Decisions flipped", "Images that the engine calls good and FP32 PyTorch a defect, or the reverse."),
     (
         "RRS rank swaps",

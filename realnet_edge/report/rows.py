@@ -30,9 +30,15 @@ _RANGES: dict[tuple[float, float], tuple[str, ...]] = {
         "drift_rrs_rank_swaps",
     ),
     (_TINY, math.inf): ("fps", "e2e_fps", "latency_ms_p50", "e2e_ms_p50"),
-    (0, 100): ("image_auroc", "pixel_auroc", "au_pro"),
+    (0, 100): ("image_auroc", "image_auroc_low", "image_auroc_high", "pixel_auroc", "au_pro"),
     (0, 1): ("threshold", "budget", "drift_map_max_abs", "drift_map_mean_abs"),
-    (-100, 100): ("drift_image_auroc_points", "drift_pixel_auroc_points", "drift_au_pro_points"),
+    (-100, 100): (
+        "drift_image_auroc_points",
+        "drift_image_auroc_low",
+        "drift_image_auroc_high",
+        "drift_pixel_auroc_points",
+        "drift_au_pro_points",
+    ),
     (-1, 1): ("drift_score_spearman",),
 }
 _NAMES = ("category", "backend", "precision")
@@ -62,12 +68,18 @@ class ResultRow:
         e2e_fps: Images a second end to end, > 0.
         peak_memory_mb: Peak memory of the measuring process, megabytes of 10^6 bytes, >= 0.
         image_auroc: Area under the image-level ROC, percent in [0, 100], never flipped.
+        image_auroc_low: Lower end of its 95% bootstrap interval: what other test sets of as many images
+            would give, percent.
+        image_auroc_high: Upper end of the same.
         pixel_auroc: Area under the pixel-level ROC, percent; None without masks.
         au_pro: MVTec's area under the per-region overlap up to 30% false positives, percent;
             None without masks.
         pro_reference: The same as the official RealNet code computes it, percent, >= 0 and above 100 only
             where regions have holes; None without masks.
         drift_image_auroc_points: This row's image AUROC minus FP32 PyTorch's, percentage points.
+        drift_image_auroc_low: Lower end of its 95% bootstrap interval over the images, percentage points. An
+            interval that holds 0 says that these images cannot tell the engine from FP32 PyTorch.
+        drift_image_auroc_high: Upper end of the same.
         drift_pixel_auroc_points: The same for the pixel AUROC; None without masks.
         drift_au_pro_points: The same for AU-PRO; None without masks.
         drift_map_max_abs: Largest absolute anomaly map difference against FP32 PyTorch, in [0, 1].
@@ -104,10 +116,14 @@ class ResultRow:
     e2e_fps: float | None = None
     peak_memory_mb: float | None = None
     image_auroc: float | None = None
+    image_auroc_low: float | None = None
+    image_auroc_high: float | None = None
     pixel_auroc: float | None = None
     au_pro: float | None = None
     pro_reference: float | None = None
     drift_image_auroc_points: float | None = None
+    drift_image_auroc_low: float | None = None
+    drift_image_auroc_high: float | None = None
     drift_pixel_auroc_points: float | None = None
     drift_au_pro_points: float | None = None
     drift_map_max_abs: float | None = None

@@ -37,6 +37,13 @@ def points(value: float | None) -> str:
     return number(value, 2, signed=True)
 
 
+def interval(low: float | None, high: float | None, digits: int = 1, signed: bool = False) -> str:
+    """Both ends: "76.1 to 88.0"."""
+    if low is None or high is None:
+        return NOT_MEASURED
+    return f"{number(low, digits, signed)} to {number(high, digits, signed)}"
+
+
 def count(value: float | None) -> str:
     """A count, or a mean count with one digit when it is no whole number."""
     return number(value, 0 if value is None or float(value).is_integer() else 1)

@@ -3,10 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from realnet_edge.bench.drift import Accuracy, measure_accuracy, measure_drift, points, verdict
+from realnet_edge.bench.drift import (
+    Accuracy,
+    auroc_interval,
+    measure_accuracy,
+    measure_drift,
+    points,
+    verdict,
+)
 from realnet_edge.bench.predictions import Predictions
 from realnet_edge.errors import ConfigError, DataError
-from realnet_edge.metrics import au_pro, image_auroc, pixel_auroc, pro_reference
+from realnet_edge.metrics import au_pro, image_auroc, image_auroc_interval, pixel_auroc, pro_reference
 
 
 def predictions(seed: int = 0, count: int = 6) -> Predictions:
@@ -71,6 +78,16 @@ def test_accuracy_is_in_percent_and_equals_the_metrics() -> None:
     assert found.pro_reference == 100 * pro_reference(masks, answers.maps)
     assert measure_accuracy(labels, None, answers) == Accuracy(found.image_auroc)
     assert measure_accuracy(labels * 0, None, answers) == Accuracy(None)
+
+
+def test_intervals_are_in_percent_and_those_of_drift_are_paired() -> None:
+    labels = np.repeat([0, 1], [20, 20])
+    ours, theirs = predictions(1, 40), predictions(2, 40)
+    found = image_auroc_interval(labels, ours.scores)
+    assert auroc_interval(labels, ours) == (100 * found[0], 100 * found[1])
+    paired = image_auroc_interval(labels, ours.scores, theirs.scores)
+    assert auroc_interval(labels, ours, theirs) == (100 * paired[0], 100 * paired[1])
+    assert auroc_interval(labels * 0, ours) == (None, None)
 
 
 def test_every_metric_must_keep_the_budget() -> None:

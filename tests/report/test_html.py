@@ -74,6 +74,8 @@ def test_says_what_to_ship_and_why(evaluations: list[Evaluation]) -> None:
         assert words in text
     for words in ("AU-PRO", "PRO reference", "Decisions flipped", "Verdict and budget"):
         assert words in text
+    for interval in ("71.2 to 99.4", "-1.3 to +0.6"):
+        assert interval in text
     assert "Example CPU, 2 cores" in text
     assert "openvino 2026.4.0" in text
 
