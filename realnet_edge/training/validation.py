@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from realnet_edge.metrics import image_auroc, pixel_auroc
+from realnet_edge.metrics import image_auroc, pixel_auroc, pixel_average_precision
 from realnet_edge.model import RealNet, anomaly_map, image_score
 from realnet_edge.training.samples import AnomalyDataset, batches
 
@@ -58,15 +58,5 @@ def validate(model: RealNet, dataset: AnomalyDataset, batch: int) -> Validation:
     return Validation(
         image_auroc=100 * image_auroc(np.concatenate(labels).astype(np.int64), np.concatenate(scores)),
         pixel_auroc=100 * pixel_auroc(truth, pixels),
-        pixel_ap=100 * average_precision(truth.ravel(), pixels.ravel()),
+        pixel_ap=100 * pixel_average_precision(truth, pixels),
     )
-
-
-def average_precision(
-    truth: np.ndarray[tuple[int], np.dtype[np.bool_]], scores: np.ndarray[tuple[int], np.dtype[np.float32]]
-) -> float:
-    """Area under the precision-recall curve by steps, in [0, 1]; tied scores count in file order."""
-    order = np.argsort(-scores, kind="stable")
-    hits = truth[order]
-    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
-    return float(precision[hits].sum() / max(1, hits.sum()))

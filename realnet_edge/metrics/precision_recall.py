@@ -1,0 +1,80 @@
+"""Average precision and the best F1: what ranking is worth where defects are rare."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from realnet_edge.metrics.checks import labels_and_scores, masks_and_maps
+
+Counts = npt.NDArray[np.float64]
+
+
+def image_average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
+    """Average precision of image scores, in (0, 1]: the mean precision over recalled defects.
+
+    Args:
+        labels: (N,) 0 for good, 1 for defect.
+        scores: (N,) image scores; images of equal score are called together.
+
+    Raises:
+        DataError: one class is missing, shapes differ or a score is not finite.
+    """
+    return average_precision_from(*_counted(*labels_and_scores(labels, scores)))
+
+
+def image_f1_max(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[float, float]:
+    """The best F1 over all thresholds, in (0, 1], and the smallest score that is then called a defect.
+
+    Args and errors as `image_average_precision`. The threshold is chosen with the labels at hand: the figure
+    says how well classes can be parted, not what a threshold set on good parts alone will reach.
+    """
+    defects, values = labels_and_scores(labels, scores)
+    return f1_max_from(*_counted(defects, values), np.unique(values)[::-1])
+
+
+def pixel_average_precision(masks: npt.ArrayLike, maps: npt.ArrayLike) -> float:
+    """Average precision over all pixels of all images together, in (0, 1].
+
+    Args:
+        masks: (N, H, W) ground truth; non-zero marks an anomalous pixel.
+        maps: (N, H, W) anomaly maps.
+
+    Raises:
+        DataError: shapes differ, a map is not finite, or the masks mark no pixel or every pixel.
+    """
+    truth, values = masks_and_maps(masks, maps)
+    return average_precision_from(*_counted(truth.reshape(-1), values.reshape(-1)))
+
+
+def pixel_f1_max(masks: npt.ArrayLike, maps: npt.ArrayLike) -> tuple[float, float]:
+    """The best F1 over all thresholds of the maps, and the smallest value that is then called anomalous.
+
+    Args and errors as `pixel_average_precision`.
+    """
+    truth, values = masks_and_maps(masks, maps)
+    counted = _counted(truth.reshape(-1), values.reshape(-1))
+    return f1_max_from(*counted, np.unique(values)[::-1])
+
+
+def average_precision_from(anomalous: Counts, normal: Counts) -> float:
+    """Average precision from counts at each distinct value, highest value first."""
+    found, called = np.cumsum(anomalous), np.cumsum(anomalous + normal)
+    precision = found / np.maximum(called, 1.0)
+    return float(np.dot(precision, anomalous) / found[-1])
+
+
+def f1_max_from(anomalous: Counts, normal: Counts, values: npt.NDArray[np.floating]) -> tuple[float, float]:
+    """Best F1 and its threshold from counts at each of `values`, highest first."""
+    found, called = np.cumsum(anomalous), np.cumsum(anomalous + normal)
+    scores = 2.0 * found / (called + found[-1])
+    best = int(np.argmax(scores))
+    return float(scores[best]), float(values[best])
+
+
+def _counted(flags: npt.NDArray[np.bool_], values: npt.NDArray[np.floating]) -> tuple[Counts, Counts]:
+    """Anomalous and normal items at each distinct value, highest value first."""
+    distinct, position = np.unique(values, return_inverse=True)
+    anomalous = np.bincount(position[flags], minlength=len(distinct)).astype(np.float64)
+    everything = np.bincount(position, minlength=len(distinct)).astype(np.float64)
+    return anomalous[::-1], (everything - anomalous)[::-1]

@@ -1,0 +1,127 @@
+"""Pixel metrics in fixed memory, one image after the other: for test sets whose maps do not fit at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from realnet_edge.errors import DataError
+from realnet_edge.metrics.checks import Floats, finite
+from realnet_edge.metrics.precision_recall import average_precision_from, f1_max_from
+from realnet_edge.metrics.pro import DEFAULT_LIMIT
+from realnet_edge.metrics.ranking import area_under
+from realnet_edge.metrics.regions import label_regions
+
+# Bins are runs of equal leading bits of a float32 in [0, 1]: they follow the values' own precision, as fine
+# near 0, where most maps lie, as near 1. Twelve bits of mantissa are left: neighbours differ by 1/4096.
+_DROPPED = 23 - 12
+_BINS = (np.float32(1.0).view(np.int32) >> _DROPPED) + 1
+_LEFT_EDGES = (np.arange(_BINS, dtype=np.int32) << _DROPPED).view(np.float32)
+
+
+@dataclass(frozen=True)
+class StreamedScores:
+    """Pixel metrics in [0, 1] of everything seen so far.
+
+    Attributes:
+        pixel_auroc: equal values in one bin count one half.
+        au_pro: up to a false-positive rate of 0.3.
+        average_precision: over pixels.
+        f1_max: the best F1 over thresholds.
+        f1_threshold: the map value at and above which pixels are then called anomalous.
+    """
+
+    pixel_auroc: float
+    au_pro: float
+    average_precision: float
+    f1_max: float
+    f1_threshold: float
+
+
+class PixelStream:
+    """Histograms of normal, anomalous and region-weighted pixels; 12 MB however many images there are.
+
+    Each figure is within 1e-4 of the exact one (`realnet_edge.metrics.pixels`) unless most values of a set
+    share a bin. A region's weight is settled at the end, when the number of regions is known.
+    """
+
+    def __init__(self) -> None:
+        self._normal = np.zeros(_BINS)
+        self._anomalous = np.zeros(_BINS)
+        self._overlap = np.zeros(_BINS)
+        self._regions = 0
+
+    def update(self, mask: npt.ArrayLike, anomaly_map: npt.ArrayLike) -> None:
+        """Add one image.
+
+        Args:
+            mask: (H, W) ground truth; non-zero marks an anomalous pixel.
+            anomaly_map: (H, W) values in [0, 1].
+
+        Raises:
+            DataError: shapes differ, or a value is not finite or outside [0, 1]; nothing is added then.
+        """
+        truth = np.asarray(mask) != 0
+        values = finite(anomaly_map, "anomaly map").astype(np.float32)
+        if values.ndim != 2 or truth.shape != values.shape:
+            raise DataError(f"mask {truth.shape} and map {values.shape}: both must be (H, W) and equal.")
+        if values.size and not (values.min() >= 0.0 and values.max() <= 1.0):
+            raise DataError(
+                f"anomaly map from {values.min():.6g} to {values.max():.6g}: only values in [0, 1] have bins."
+            )
+        bins = _bins_of(values)
+        self._normal += np.bincount(bins[~truth], minlength=_BINS)
+        if not truth.any():
+            return
+        self._anomalous += np.bincount(bins[truth], minlength=_BINS)
+        regions = label_regions(truth[None])
+        # `weights` divides by the number of regions in this image; the final division is by all of them.
+        weights = regions.weights * regions.areas.size
+        self._overlap += np.bincount(bins.reshape(-1)[regions.pixels], weights, minlength=_BINS)
+        self._regions += int(regions.areas.size)
+
+    def scores(self, limit: float = DEFAULT_LIMIT) -> StreamedScores:
+        """The metrics of all images so far.
+
+        Args:
+            limit: false-positive rate in (0, 1] at which AU-PRO ends.
+
+        Raises:
+            DataError: no anomalous or no normal pixel yet.
+        """
+        if not self._regions or not self._normal.any():
+            raise DataError("pixel metrics need normal and anomalous pixels: add images with masks first.")
+        normal, anomalous = self._normal[::-1], self._anomalous[::-1]
+        used = (normal + anomalous) > 0
+        normal, anomalous, edges = normal[used], anomalous[used], _LEFT_EDGES[::-1][used]
+        overlap = self._overlap[::-1][used] / self._regions
+        best, threshold = f1_max_from(anomalous, normal, edges)
+        return StreamedScores(
+            pixel_auroc=_auroc(normal, anomalous),
+            au_pro=_au_pro(normal, overlap, limit),
+            average_precision=average_precision_from(anomalous, normal),
+            f1_max=best,
+            f1_threshold=threshold,
+        )
+
+
+def _bins_of(values: Floats) -> npt.NDArray[np.int32]:
+    bins: npt.NDArray[np.int32] = np.ascontiguousarray(values, np.float32).view(np.int32) >> _DROPPED
+    # -0.0 is 0, and its sign bit would make it the lowest of all numbers.
+    return np.maximum(bins, 0)
+
+
+def _auroc(normal: npt.NDArray[np.float64], anomalous: npt.NDArray[np.float64]) -> float:
+    """Probability that an anomalous pixel lies in a higher bin, one half within a bin; highest bin first."""
+    below = normal.sum() - np.cumsum(normal)
+    return float(np.dot(anomalous, below + 0.5 * normal) / (normal.sum() * anomalous.sum()))
+
+
+def _au_pro(normal: npt.NDArray[np.float64], overlap: npt.NDArray[np.float64], limit: float) -> float:
+    rate = np.append(0.0, np.cumsum(normal) / normal.sum())
+    found = np.append(0.0, np.minimum(np.cumsum(overlap), 1.0))
+    end = float(np.interp(limit, rate, found))
+    inside = rate < limit
+    return area_under(np.append(rate[inside], limit), np.append(found[inside], end)) / limit
