@@ -14,6 +14,7 @@ from realnet_edge.errors import ConfigError
 SCORE_RULES = ("avgpool16", "max")
 SCORE_WINDOW = 16
 RRS_ORDERS = ("score", "plane")
+SELECTIONS = ("afs", "random", "projection")
 # Sources and weights that need nothing but the category's own images.
 DEFAULT_SOURCE = "patches:0.5,cutpaste:0.25,scratches:0.25"
 # Names of the published structures; any other grouping of taps is given as numbers.
@@ -33,6 +34,8 @@ class ModelConfig:
         backbone: a timm name in `BACKBONES`.
         taps: positions of the tapped feature maps, finest first.
         planes: channels that AFS keeps of each tap (m_k, paper eq. 4).
+        selection: how a tap's channels become its planes: "afs"; or, to see what AFS is worth (paper table
+            5a), "random", channels drawn at random, or "projection", random sums of all of them.
         widths: base width of each block's reconstruction U-Net; its levels are 1, 2 and 4 times it.
         rrs_max, rrs_mean: residual planes that RRS keeps by global maximum and by global mean.
         rrs_order: how the discriminator sees the kept planes. "score", as published: one after the other by
@@ -65,6 +68,7 @@ class ModelConfig:
     match_exposure: bool = False
     group_width: int = 1
     attention_limit: int = 0
+    selection: str = "afs"
     blocks: tuple[int, ...] = ()
     rrs_order: str = "score"
 
@@ -98,6 +102,7 @@ class ModelConfig:
         for name, kept in (("rrs_max", self.rrs_max), ("rrs_mean", self.rrs_mean)):
             _require(0 <= kept <= total, name, kept, f"0..{total}, the number of residual planes")
         _require(self.rrs_max + self.rrs_mean > 0, "rrs_max + rrs_mean", 0, "at least 1")
+        _require(self.selection in SELECTIONS, "selection", self.selection, f"one of {SELECTIONS}")
         _require(self.rrs_order in RRS_ORDERS, "rrs_order", self.rrs_order, f"one of {RRS_ORDERS}")
         strides = self.block_strides
         multiple = max(multiple_of(strides[-1]), self.strides[-1])

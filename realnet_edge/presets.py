@@ -35,13 +35,18 @@ PRESETS: dict[str, Preset] = {
         ModelConfig(
             backbone="tf_efficientnet_lite2",
             taps=(1, 2, 3),
-            planes=(16, 32, 64),
-            widths=(16, 32, 64),
+            planes=(16, 32, 48),
+            widths=(16, 32, 96),
             rrs_max=24,
             rrs_mean=24,
+            # By rank, noise of half a grey level changed 41 of 48 planes that the discriminator sees.
+            rrs_order="plane",
             standardise=True,
             match_exposure=True,
-            group_width=4,
+            # Both make engines faster: one group is normalised where it lies, and attention over the 1,024
+            # positions of the finest block took an eighth of an INT8 engine's time.
+            group_width=0,
+            attention_limit=256,
         ),
         # Without noise, a quarter of a grey level in the image moved decisions; engines round more than that.
         SynthesisConfig(source="patches:0.4,bends:0.2,cutpaste:0.2,scratches:0.2", noise=1.5),

@@ -49,6 +49,7 @@ def test_every_backbone_has_proportions_that_hold(name: str) -> None:
         ({"image_size": 128, "widths": (8, 8, 8, 8)}, "one pixel"),
         ({"score_rule": "mean"}, "score_rule is 'mean'"),
         ({"group_width": 33}, "group_width is 33"),
+        ({"selection": "pca"}, "selection is 'pca'"),
         ({"attention_limit": -1}, "attention_limit is -1"),
     ],
 )

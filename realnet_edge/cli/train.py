@@ -15,6 +15,7 @@ from realnet_edge.config import (
     PRECISIONS,
     RRS_ORDERS,
     SCORE_RULES,
+    SELECTIONS,
     ModelConfig,
     SynthesisConfig,
     blocks_of,
@@ -59,6 +60,11 @@ def _numbers(
     "--taps", callback=_numbers, metavar="N,N", help="Tapped feature maps, finest first; 0 is stride 2."
 )
 @click.option("--planes", callback=_numbers, metavar="N,N", help="Channels that AFS keeps of each tap.")
+@click.option(
+    "--selection",
+    type=click.Choice(SELECTIONS),
+    help="How channels become planes: AFS, or instead of it random channels or a random projection.",
+)
 @click.option("--widths", callback=_numbers, metavar="N,N", help="Base width of each block's U-Net.")
 @click.option(
     "--architecture",
@@ -195,7 +201,15 @@ def _model_config(base: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
             changes = {"widths": widths, **changes}
     if same_taps:
         return dataclasses.replace(base, **changes)
-    kept = ("image_size", "score_rule", "match_exposure", "group_width", "attention_limit", "rrs_order")
+    kept = (
+        "image_size",
+        "score_rule",
+        "match_exposure",
+        "group_width",
+        "attention_limit",
+        "rrs_order",
+        "selection",
+    )
     settings = {**{key: getattr(base, key) for key in kept}, **changes}
     return ModelConfig.for_backbone(**{**settings, "backbone": backbone})
 

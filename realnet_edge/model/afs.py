@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -13,31 +14,41 @@ EPSILON = 1e-4
 
 
 class FeatureSelection(nn.Module):
-    """Keep some channels of a tap, by their sorted index.
+    """Keep some channels of a tap, by their sorted index, or project all of them onto as many planes.
 
-    With standardisation, the kept channels are centred and scaled by statistics of normal images
-    first; without it the buffers hold zeros and ones and are not applied.
+    With standardisation, channels are centred and scaled by statistics of normal images first; without it
+    the buffers hold zeros and ones and are not applied.
 
     Args:
         channels: C, channels of the tap.
         planes: m, channels kept.
         standardise: apply the per-channel mean and scale.
+        projected: planes are sums of all channels, weighted by the buffer `projection` (m, C), instead of
+            the channels in `index` (paper table 5a: random linear projection).
     """
 
     index: Tensor
     mean: Tensor
     scale: Tensor
+    projection: Tensor
 
-    def __init__(self, channels: int, planes: int, standardise: bool) -> None:
+    def __init__(self, channels: int, planes: int, standardise: bool, projected: bool = False) -> None:
         super().__init__()
         self.channels = channels
         self.standardise = standardise
-        self.register_buffer("index", torch.arange(planes))
+        self.projected = projected
+        if projected:
+            self.register_buffer("projection", torch.eye(planes, channels))
+        self.register_buffer("index", torch.arange(channels if projected else planes))
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("scale", torch.ones(channels))
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, H, W) to (N, m, H, W)."""
+        selected = self._standardised(features)
+        return F.conv2d(selected, self.projection[..., None, None]) if self.projected else selected
+
+    def _standardised(self, features: Tensor) -> Tensor:
         # All of a tap in order needs no gather.
         whole = self.index.shape[0] == self.channels
         selected = features if whole else features.index_select(1, self.index)
@@ -46,6 +57,20 @@ class FeatureSelection(nn.Module):
         mean = self.mean if whole else self.mean.index_select(0, self.index)
         scale = self.scale if whole else self.scale.index_select(0, self.index)
         return (selected - mean[:, None, None]) * scale[:, None, None]
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator) -> None:
+        """Replace what AFS would choose: channels at random, or a random projection.
+
+        Weights of the projection are normal with a variance of 1/C, so that standardised channels give planes
+        of about unit variance.
+        """
+        if self.projected:
+            weights = torch.randn(self.projection.shape, generator=generator)
+            self.projection.copy_(weights / math.sqrt(self.channels))
+        else:
+            drawn = torch.randperm(self.channels, generator=generator)[: self.index.shape[0]]
+            self.index.copy_(drawn.sort().values)
 
 
 def channel_losses(anomalous: Tensor, normal: Tensor, mask: Tensor) -> Tensor:

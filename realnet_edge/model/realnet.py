@@ -49,7 +49,7 @@ class RealNet(nn.Module):
         self.inputs = InputNormalisation(config.match_exposure)
         self.backbone = FrozenBackbone(config)
         self.afs = nn.ModuleList(
-            FeatureSelection(channels, planes, config.standardise)
+            FeatureSelection(channels, planes, config.standardise, config.selection == "projection")
             for channels, planes in zip(config.tap_channels, config.planes, strict=True)
         )
         self.reconstruction = nn.ModuleList(

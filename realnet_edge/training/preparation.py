@@ -77,11 +77,16 @@ def prepare(
 
 
 def fit_features(prepared: Prepared, train: TrainConfig) -> None:
-    """Exposure, standardisation of the taps and their choice of channels (AFS), in place."""
+    """Exposure, standardisation of the taps and their choice of channels (AFS or its stand-in), in place."""
     model = prepared.model
     model.inputs.reference.fill_(prepared.training.images.mean(dtype=np.float64))
     if model.config.standardise:
         _standardise(model, prepared.training, train.batch)
+    if model.config.selection != "afs":
+        generator = torch.Generator().manual_seed(train.seed)
+        for selection in model.selections():
+            selection.draw(generator)
+        return
     pairs = _afs_batches(model, prepared.training, train)
     chosen = select_channels(model.backbone, pairs, model.config.planes)
     for selection, index in zip(model.selections(), chosen, strict=True):

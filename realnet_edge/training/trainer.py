@@ -106,7 +106,8 @@ def train(
             f"at step {progress.best_step}"
         )
     else:
-        say(f"choosing features (AFS) over {config.afs_batches} batches of {config.batch}")
+        if prepared.model.config.selection == "afs":
+            say(f"choosing features (AFS) over {config.afs_batches} batches of {config.batch}")
         fit_features(prepared, config)
         best = _copy(prepared.model)
     loop = _Loop(prepared, config, optimiser, progress, best, settings, paths.training, say, report)

@@ -56,13 +56,14 @@ MODEL_OPTIONS = [
     ("--widths", "16,16,24", {"widths": (16, 16, 24)}),
     ("--rrs-max", "5", {"rrs_max": 5}),
     ("--rrs-mean", "7", {"rrs_mean": 7}),
-    ("--rrs-order", "plane", {"rrs_order": "plane"}),
+    ("--rrs-order", "score", {"rrs_order": "score"}),
     ("--image-size", "512", {"image_size": 512}),
     ("--score-rule", "max", {"score_rule": "max"}),
     ("--group-width", "2", {"group_width": 2}),
+    ("--selection", "random", {"selection": "random"}),
     ("--attention-limit", "64", {"attention_limit": 64}),
-    ("--architecture", "B", {"blocks": (3,), "widths": (112,)}),
-    ("--architecture", "1,2", {"blocks": (1, 2), "widths": (16, 96)}),
+    ("--architecture", "B", {"blocks": (3,), "widths": (144,)}),
+    ("--architecture", "1,2", {"blocks": (1, 2), "widths": (16, 128)}),
     ("--no-match-exposure", None, {"match_exposure": False}),
 ]
 SYNTHESIS_OPTIONS = [
@@ -117,11 +118,11 @@ def test_an_option_changes_its_setting_and_no_other(
 
 def test_another_backbone_brings_its_own_proportions(started: Any) -> None:
     seen = started("--backbone", "resnet18", "--image-size", "128")
-    kept = {"image_size": 128, "match_exposure": True, "group_width": 4}
-    assert seen["model"] == ModelConfig.for_backbone("resnet18", **kept)
+    kept = {"match_exposure": True, "group_width": 0, "attention_limit": 256, "rrs_order": "plane"}
+    assert seen["model"] == ModelConfig.for_backbone("resnet18", image_size=128, **kept)
     assert started("--taps", "1,2")["model"].taps == (1, 2)
     grouped = started("--backbone", "resnet18", "--architecture", "C")["model"]
-    assert grouped == ModelConfig.for_backbone("resnet18", blocks=(2, 2), match_exposure=True, group_width=4)
+    assert grouped == ModelConfig.for_backbone("resnet18", blocks=(2, 2), **kept)
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

@@ -55,6 +55,35 @@ def test_selection_takes_the_channels_that_answer_inside_the_mask() -> None:
     assert chosen[1].tolist() == sorted(chosen[1].tolist())
 
 
+def drawn(projected: bool, seed: int) -> FeatureSelection:
+    selection = FeatureSelection(12, 5, True, projected)
+    selection.mean.copy_(torch.linspace(-1, 1, 12))
+    selection.scale.copy_(torch.linspace(0.5, 2, 12))
+    selection.draw(torch.Generator().manual_seed(seed))
+    return selection
+
+
+def test_random_channels_are_distinct_sorted_and_follow_the_seed() -> None:
+    index = drawn(False, 1).index.tolist()
+    assert len(set(index)) == 5
+    assert index == sorted(index)
+    assert index == drawn(False, 1).index.tolist()
+    assert index != drawn(False, 2).index.tolist()
+
+
+def test_a_projection_sums_standardised_channels() -> None:
+    selection = drawn(True, 1)
+    features = torch.randn(2, 12, 4, 3)
+    standard = (features - selection.mean[:, None, None]) * selection.scale[:, None, None]
+    expected = torch.einsum("mc,nchw->nmhw", selection.projection, standard)
+    torch.testing.assert_close(selection(features), expected)
+    assert not torch.equal(selection.projection, drawn(True, 2).projection)
+    # Planes keep about the channels' variance.
+    wide = FeatureSelection(4000, 30, False, True)
+    wide.draw(torch.Generator().manual_seed(0))
+    assert (wide.projection**2).sum(1).mean() == pytest.approx(1.0, abs=0.05)
+
+
 def test_selection_averages_over_all_batches() -> None:
     good, other = pairs(0), pairs(1)
     flipped = (other[0].flip(1), other[1].flip(1), other[2])

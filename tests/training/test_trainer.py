@@ -64,6 +64,20 @@ def test_same_seed_same_weights_another_seed_others(
     assert not same(weights(trained), weights(tmp_path / "other"))
 
 
+def test_afs_can_be_replaced_to_see_what_it_is_worth(
+    category: CategoryData, trained: Path, tmp_path: Path
+) -> None:
+    short = dataclasses.replace(TRAIN, steps=2)
+    for selection in ("random", "projection"):
+        paths = Workspace(tmp_path / selection).category("cells")
+        train(category, paths, dataclasses.replace(MODEL, selection=selection), SYNTHESIS, short)
+    chosen = weights(trained)["afs.2.index"]
+    assert not torch.equal(weights(tmp_path / "random")["afs.2.index"], chosen)
+    projection = weights(tmp_path / "projection")["afs.2.projection"]
+    assert projection.shape == (len(chosen), MODEL.tap_channels[2])
+    assert len(projection.unique()) == projection.numel()
+
+
 def test_the_checkpoint_says_what_it_was_made_of(category: CategoryData, trained: Path) -> None:
     checkpoint = load_checkpoint(Workspace(trained).category("cells").checkpoint)
     splits = checkpoint.splits
