@@ -78,7 +78,8 @@ def assemble(measured: Sequence[Measured], scene: Scene, reference: Reference) -
     for item in measured:
         is_reference = item.subject.backend == PYTORCH
         accuracy = measure_accuracy(labels, masks, item.predictions)
-        drift, ends = None, (None, None)
+        drift = None
+        ends: tuple[float | None, float | None] = (None, None)
         if reference.predictions is not None and not is_reference:
             drift = measure_drift(item.predictions, reference.predictions, item.subject.threshold)
             ends = auroc_interval(labels, item.predictions, reference.predictions)

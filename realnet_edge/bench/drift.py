@@ -105,7 +105,7 @@ def measure_drift(predictions: Predictions, reference: Predictions, threshold: f
 
 def auroc_interval(
     labels: npt.NDArray[np.int64], predictions: Predictions, reference: Predictions | None = None
-) -> tuple[float, float] | tuple[None, None]:
+) -> tuple[float | None, float | None]:
     """95% bootstrap interval of the image AUROC in percent, or of its drift from the reference in points.
 
     None twice where the images are all good or all defective.

@@ -64,4 +64,5 @@ def image_auroc_interval(
 def _won(defects: Bools, values: Floats) -> npt.NDArray[np.float64]:
     """(defects, good): 1 where the defect scores higher, one half for a tie."""
     bad, good = values[defects][:, None], values[~defects][None]
-    return (bad > good) + 0.5 * (bad == good)
+    won: npt.NDArray[np.float64] = (bad > good) + 0.5 * (bad == good)
+    return won
