@@ -1,9 +1,9 @@
 """INT8 by static symmetric Q/DQ: every weighted layer computes on int8, whatever decides stays in float.
 
 The form is the one that ONNX Runtime, OpenVINO and TensorRT all take: int8 with zero points of 0, weights
-per output channel, biases in float. Convolutions and transposed convolutions are quantised; the pooling
-and top-k of RRS, normalisation, attention's softmax and the image score hold no such layer and so stay in
-float.
+per output channel, biases in float; where only OpenVINO is to take it, activations can be uint8.
+Convolutions and transposed convolutions are quantised; the pooling and top-k of RRS, normalisation,
+attention's softmax and the image score hold no such layer and so stay in float.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ def quantise_onnx(
     method: str = DEFAULT_METHOD,
     exclude: Sequence[str] = (),
     quantise_outputs: bool = False,
+    asymmetric: bool = False,
 ) -> Quantisation:
     """Quantise an exported engine graph, with ranges from real images; `target`'s folder is replaced whole.
 
@@ -76,6 +77,8 @@ def quantise_onnx(
         exclude: beginnings of layer names that stay in float.
         quantise_outputs: also quantise what the layers give, not only what they take. ONNX Runtime's int8
             kernels need it; OpenVINO's do not, and residuals are closer without.
+        asymmetric: activations as uint8 with a zero point of their own instead of int8 about 0. SiLU and ReLU
+            leave little or nothing below 0, so that steps are half as wide. TensorRT does not take it.
 
     Raises:
         ConfigError: an unknown method, or an exclusion that fits no layer.
@@ -88,7 +91,7 @@ def quantise_onnx(
     large = any(source.parent.glob(f"{source.name}.data"))
     left = _excluded(source, exclude)
     options = {
-        "ActivationSymmetric": True,
+        "ActivationSymmetric": not asymmetric,
         "WeightSymmetric": True,
         "AddQDQPairToWeight": True,
         "QuantizeBias": False,
@@ -107,14 +110,14 @@ def quantise_onnx(
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=list(OP_TYPES),
                 per_channel=True,
-                activation_type=QuantType.QInt8,
+                activation_type=QuantType.QUInt8 if asymmetric else QuantType.QInt8,
                 weight_type=QuantType.QInt8,
                 calibrate_method=METHODS[method],
                 nodes_to_exclude=left,
                 use_external_data_format=large,
                 extra_options=options,
             )
-        quantised, still_float = inspect_qdq(folder / target.name, OP_TYPES)
+        quantised, still_float = inspect_qdq(folder / target.name, OP_TYPES, asymmetric)
     if not quantised:
         raise ExportError(f"no layer of {source} was quantised: is it an engine graph of this package?")
     return Quantisation(method, len(images), quantised, still_float)

@@ -79,6 +79,31 @@ def test_maps_stay_close(graph: Path, quantised: Path, calibration_images: Image
     assert 0 < float(np.abs(reference[0] - found[0]).mean()) < 0.02
 
 
+def test_asymmetric_activations_come_closer_and_weights_stay_symmetric(
+    graph: Path, quantised: Path, calibration_images: Images, tmp_path: Path
+) -> None:
+    path = tmp_path / "uint8" / "model.onnx"
+    done = quantise_onnx(graph, path, calibration_images, asymmetric=True)
+    assert set(done.quantised) == layers(graph)
+    model = onnx.load(path).graph
+    constants = {tensor.name: tensor for tensor in model.initializer}
+    points = {}
+    for node in model.node:
+        if node.op_type == "QuantizeLinear":
+            points.setdefault(node.input[0] in constants, []).append(
+                numpy_helper.to_array(constants[node.input[2]])
+            )
+    assert all(point.dtype == np.int8 and not point.any() for point in points[True])
+    assert all(point.dtype == np.uint8 for point in points[False])
+    # Those behind SiLU reach a little below zero.
+    assert any(point.any() for point in points[False])
+    reference = run(graph, calibration_images)[0]
+    errors = [
+        float(np.abs(run(file, calibration_images)[0] - reference).mean()) for file in (path, quantised)
+    ]
+    assert errors[0] < errors[1]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_gives_a_graph_that_runs(
     method: str, graph: Path, calibration_images: Images, tmp_path: Path
@@ -134,3 +159,14 @@ def test_what_tensorrt_would_misread_is_refused(
     onnx.save(model, tmp_path / "bad.onnx")
     with pytest.raises(ExportError, match=message):
         inspect_qdq(tmp_path / "bad.onnx", OP_TYPES)
+
+
+def test_uint8_weights_are_refused_even_where_activations_may_be(quantised: Path, tmp_path: Path) -> None:
+    model = onnx.load(quantised)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    node = next(n for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] in weights)
+    tensor = next(t for t in model.graph.initializer if t.name == node.input[2])
+    tensor.CopyFrom(numpy_helper.from_array(np.zeros(list(tensor.dims), np.uint8), tensor.name))
+    onnx.save(model, tmp_path / "bad.onnx")
+    with pytest.raises(ExportError, match="quantised to UINT8"):
+        inspect_qdq(tmp_path / "bad.onnx", OP_TYPES, asymmetric=True)
