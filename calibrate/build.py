@@ -33,7 +33,7 @@ DEFAULT_FPR = 0.02
 # at the first layer of each U-Net. With that layer in INT8 right behind a float backbone it fails to compile.
 _SPARED = {
     "onnxruntime": ("backbone", "reconstruction"),
-    "openvino": ("backbone", "reconstruction.{block}.input_blocks.0"),
+    "openvino": ("backbone", "reconstruction.*.input_blocks.0"),
 }
 
 
@@ -119,20 +119,11 @@ def _build_engine(
     """The engine's files: name inside the bundle -> file."""
     if precision == "int8":
         images = load_batch(sources.calibration, sources.size)
-        spared = _spared(backend, len(sources.checkpoint.config.widths))
-        wanted = dataclasses.replace(wanted, exclude=(*spared, *wanted.exclude))
         graph = _quantised(graph, scratch / "int8" / MODEL_NAME, images, backend, wanted)
     if backend == "openvino":
         return ir_from_onnx(graph, scratch, precision)
     # Weights beside the graph are found by the name that the graph holds.
     return {file.name: file for file in sorted(graph.parent.glob(f"{graph.name}*"))}
-
-
-def _spared(backend: str, blocks: int) -> tuple[str, ...]:
-    """Beginnings of the names of layers that the backend needs in float."""
-    return tuple(
-        dict.fromkeys(name.format(block=block) for name in _SPARED[backend] for block in range(blocks))
-    )
 
 
 def _quantised(graph: Path, target: Path, images: Any, backend: str, wanted: BuildOptions) -> Path:
@@ -141,7 +132,7 @@ def _quantised(graph: Path, target: Path, images: Any, backend: str, wanted: Bui
         target,
         images,
         method=wanted.method,
-        exclude=wanted.exclude,
+        exclude=(*_SPARED[backend], *wanted.exclude),
         quantise_outputs=backend == "onnxruntime",
         asymmetric=backend == "openvino",
     )

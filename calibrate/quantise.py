@@ -9,6 +9,7 @@ attention's softmax and the image score hold no such layer and so stay in float.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ def quantise_onnx(
         target: INT8 ONNX to make, in a folder of its own; over 2 GB its weights lie beside it.
         images: uint8 (N, S, S, 3) RGB real images that training and threshold have not seen, N at least 5.
         method: "minmax", "percentile" (99.999) or "entropy".
-        exclude: beginnings of layer names that stay in float.
+        exclude: beginnings of layer names that stay in float; "*" in one stands for anything.
         quantise_outputs: also quantise what the layers give, not only what they take. ONNX Runtime's int8
             kernels need it; OpenVINO's do not, and residuals are closer without.
         asymmetric: activations as uint8 with a zero point of their own instead of int8 about 0. SiLU and ReLU
@@ -166,13 +167,16 @@ def _excluded(source: Path, prefixes: Sequence[str]) -> list[str]:
         return []
     graph = onnx.load(source, load_external_data=False).graph
     names = [node.name for node in graph.node if node.op_type in OP_TYPES]
+    spared: set[str] = set()
     for prefix in prefixes:
-        if not any(name.startswith(prefix) for name in names):
+        found = {name for name in names if fnmatch.fnmatchcase(name, f"{prefix}*")}
+        if not found:
             shown = ", ".join(names[:3])
             raise ConfigError(
                 f"no layer's name begins with {prefix!r}: the {len(names)} layers are {shown}, ..."
             )
-    return [name for name in names if name.startswith(tuple(prefixes))]
+        spared |= found
+    return [name for name in names if name in spared]
 
 
 @contextlib.contextmanager

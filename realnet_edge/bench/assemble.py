@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -79,25 +79,33 @@ def assemble(measured: Sequence[Measured], scene: Scene, reference: Reference) -
         is_reference = item.subject.backend == PYTORCH
         accuracy = measure_accuracy(labels, masks, item.predictions)
         drift = None
-        ends: tuple[float | None, float | None] = (None, None)
         if reference.predictions is not None and not is_reference:
             drift = measure_drift(item.predictions, reference.predictions, item.subject.threshold)
-            ends = auroc_interval(labels, item.predictions, reference.predictions)
-        row = _row(item, scene, accuracy, None if is_reference else expected, drift)
-        low, high = auroc_interval(labels, item.predictions)
-        row = replace(
-            row,
-            image_auroc_low=low,
-            image_auroc_high=high,
-            drift_image_auroc_low=ends[0],
-            drift_image_auroc_high=ends[1],
-        )
+        ends = _intervals(labels, item.predictions, reference.predictions if drift else None)
+        row = _row(item, scene, accuracy, None if is_reference else expected, drift, ends)
         evaluations.append(_evaluation(item, scene.test, labels, masks, row))
     return evaluations
 
 
+def _intervals(
+    labels: npt.NDArray[np.int64], predictions: Predictions, reference: Predictions | None
+) -> dict[str, float | None]:
+    """The row's ends of the image AUROC and, with a reference, of its drift."""
+    low, high = auroc_interval(labels, predictions)
+    found = {"image_auroc_low": low, "image_auroc_high": high}
+    if reference is not None:
+        low, high = auroc_interval(labels, predictions, reference)
+        found |= {"drift_image_auroc_low": low, "drift_image_auroc_high": high}
+    return found
+
+
 def _row(
-    item: Measured, scene: Scene, accuracy: Accuracy, expected: Accuracy | None, drift: Drift | None
+    item: Measured,
+    scene: Scene,
+    accuracy: Accuracy,
+    expected: Accuracy | None,
+    drift: Drift | None,
+    intervals: dict[str, float | None],
 ) -> ResultRow:
     engine, whole = item.timing.engine_ms, item.timing.end_to_end_ms
     batch, subject = item.timing.batch, item.subject
@@ -127,6 +135,7 @@ def _row(
         e2e_fps=throughput(whole, batch),
         peak_memory_mb=item.peak_memory_mb,
         **accuracy.to_dict(),
+        **intervals,
         drift_image_auroc_points=points(accuracy.image_auroc, expected.image_auroc),
         drift_pixel_auroc_points=points(accuracy.pixel_auroc, expected.pixel_auroc),
         drift_au_pro_points=points(accuracy.au_pro, expected.au_pro),

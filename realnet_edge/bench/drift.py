@@ -65,7 +65,7 @@ def measure_accuracy(
     Raises:
         DataError: shapes differ or a value is not finite.
     """
-    image = _percent(image_auroc(labels, predictions.scores)) if len(set(labels.tolist())) == 2 else None
+    image = _percent(image_auroc(labels, predictions.scores)) if _both_classes(labels) else None
     if masks is None or not masks.any():
         return Accuracy(image)
     pixel = pixel_scores(masks, predictions.maps)
@@ -110,7 +110,7 @@ def auroc_interval(
 
     None twice where the images are all good or all defective.
     """
-    if len(set(labels.tolist())) < 2:
+    if not _both_classes(labels):
         return None, None
     theirs = None if reference is None else reference.scores
     low, high = image_auroc_interval(labels, predictions.scores, theirs)
@@ -138,6 +138,10 @@ def verdict(accuracy: Accuracy, reference: Accuracy, budget: float) -> str:
     if not known:
         return "unmeasured"
     return "pass" if all(ours >= budget * theirs for ours, theirs in known) else "fail"
+
+
+def _both_classes(labels: npt.NDArray[np.int64]) -> bool:
+    return len(set(labels.tolist())) == 2
 
 
 def _percent(share: float | None) -> float | None:

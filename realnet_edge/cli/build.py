@@ -43,7 +43,10 @@ if TYPE_CHECKING:
     help="How INT8 ranges are taken from the calibration images.",
 )
 @click.option(
-    "--exclude", multiple=True, metavar="LAYER", help="Beginning of layer names that INT8 spares; repeatable."
+    "--exclude",
+    multiple=True,
+    metavar="LAYER",
+    help="Beginning of layer names that INT8 spares, * for anything; repeatable.",
 )
 @tolerance_option
 @json_option

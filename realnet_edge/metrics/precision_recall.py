@@ -20,7 +20,7 @@ def image_average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike) -> flo
     Raises:
         DataError: one class is missing, shapes differ or a score is not finite.
     """
-    return average_precision_from(*_counted(*labels_and_scores(labels, scores)))
+    return average_precision_from(*_counted(*labels_and_scores(labels, scores))[:2])
 
 
 def image_f1_max(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[float, float]:
@@ -29,8 +29,7 @@ def image_f1_max(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[float, f
     Args and errors as `image_average_precision`. The threshold is chosen with the labels at hand: the figure
     says how well classes can be parted, not what a threshold set on good parts alone will reach.
     """
-    defects, values = labels_and_scores(labels, scores)
-    return f1_max_from(*_counted(defects, values), np.unique(values)[::-1])
+    return f1_max_from(*_counted(*labels_and_scores(labels, scores)))
 
 
 def pixel_average_precision(masks: npt.ArrayLike, maps: npt.ArrayLike) -> float:
@@ -43,8 +42,7 @@ def pixel_average_precision(masks: npt.ArrayLike, maps: npt.ArrayLike) -> float:
     Raises:
         DataError: shapes differ, a map is not finite, or the masks mark no pixel or every pixel.
     """
-    truth, values = masks_and_maps(masks, maps)
-    return average_precision_from(*_counted(truth.reshape(-1), values.reshape(-1)))
+    return average_precision_from(*_counted(*masks_and_maps(masks, maps))[:2])
 
 
 def pixel_f1_max(masks: npt.ArrayLike, maps: npt.ArrayLike) -> tuple[float, float]:
@@ -52,9 +50,7 @@ def pixel_f1_max(masks: npt.ArrayLike, maps: npt.ArrayLike) -> tuple[float, floa
 
     Args and errors as `pixel_average_precision`.
     """
-    truth, values = masks_and_maps(masks, maps)
-    counted = _counted(truth.reshape(-1), values.reshape(-1))
-    return f1_max_from(*counted, np.unique(values)[::-1])
+    return f1_max_from(*_counted(*masks_and_maps(masks, maps)))
 
 
 def average_precision_from(anomalous: Counts, normal: Counts) -> float:
@@ -72,9 +68,11 @@ def f1_max_from(anomalous: Counts, normal: Counts, values: npt.NDArray[np.floati
     return float(scores[best]), float(values[best])
 
 
-def _counted(flags: npt.NDArray[np.bool_], values: npt.NDArray[np.floating]) -> tuple[Counts, Counts]:
-    """Anomalous and normal items at each distinct value, highest value first."""
-    distinct, position = np.unique(values, return_inverse=True)
-    anomalous = np.bincount(position[flags], minlength=len(distinct)).astype(np.float64)
+def _counted(
+    flags: npt.NDArray[np.bool_], values: npt.NDArray[np.floating]
+) -> tuple[Counts, Counts, npt.NDArray[np.floating]]:
+    """Anomalous and normal items at each distinct value, and these values, highest first; any shape."""
+    distinct, position = np.unique(values.reshape(-1), return_inverse=True)
+    anomalous = np.bincount(position[flags.reshape(-1)], minlength=len(distinct)).astype(np.float64)
     everything = np.bincount(position, minlength=len(distinct)).astype(np.float64)
-    return anomalous[::-1], (everything - anomalous)[::-1]
+    return anomalous[::-1], (everything - anomalous)[::-1], distinct[::-1]

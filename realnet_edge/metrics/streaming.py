@@ -77,8 +77,7 @@ class PixelStream:
             return
         self._anomalous += np.bincount(bins[truth], minlength=_BINS)
         regions = label_regions(truth[None])
-        # `weights` divides by the number of regions in this image; the final division is by all of them.
-        weights = regions.weights * regions.areas.size
+        weights = 1.0 / regions.areas[regions.owner]
         self._overlap += np.bincount(bins.reshape(-1)[regions.pixels], weights, minlength=_BINS)
         self._regions += int(regions.areas.size)
 

@@ -10,41 +10,41 @@ from torch import Tensor
 from realnet_edge.model.realnet import RealNet
 from realnet_edge.model.unet import AttentionBlock, ResidualBlock
 
-_RULES = [
-    (re.compile(pattern), replacement)
-    for pattern, replacement in [
-        (r"^backbone\.feature_extractor\.", "backbone.features."),
-        (r"^rrs\.bn_idx\.", "rrs.norm."),
-        (r"^rrs\.decoder1\.0\._layers\.(\d+)\._block\.1\.", r"discriminator.residual.\1.conv."),
-        (r"^rrs\.decoder1\.0\._layers\.(\d+)\._block\.3\.", r"discriminator.residual.\1.pointwise."),
-        (r"^rrs\.decoder1\.1\.", "discriminator.reduce.0."),
-        (r"^rrs\.decoder1\.2\.", "discriminator.reduce.1."),
-        (r"^rrs\.decoder2\.", "discriminator.narrow."),
-        (r"^rrs\.decoder3\.", "discriminator.head."),
-    ]
-]
+# Official and our beginnings of keys.
+_PREFIXES = {
+    "backbone.feature_extractor.": "backbone.features.",
+    "rrs.bn_idx.": "rrs.norm.",
+    "rrs.decoder1.0._layers.0._block.1.": "discriminator.residual.0.conv.",
+    "rrs.decoder1.0._layers.0._block.3.": "discriminator.residual.0.pointwise.",
+    "rrs.decoder1.0._layers.1._block.1.": "discriminator.residual.1.conv.",
+    "rrs.decoder1.0._layers.1._block.3.": "discriminator.residual.1.pointwise.",
+    "rrs.decoder1.1.": "discriminator.reduce.0.",
+    "rrs.decoder1.2.": "discriminator.reduce.1.",
+    "rrs.decoder2.": "discriminator.narrow.",
+    "rrs.decoder3.": "discriminator.head.",
+}
+# The same for what lies inside a U-Net, by the kind of its blocks.
+_RESIDUAL = {
+    "in_layers.0": "norm",
+    "in_layers.2": "conv",
+    "skip_connection": "skip",
+    "h_upd.conv": "resample_main",
+    "x_upd.conv": "resample_skip",
+}
+_ATTENTION = {"proj_out": "proj"}
 _RECON = re.compile(r"^recon\.block(\d+)_recon\.")
+_RECONSTRUCTION = re.compile(r"^reconstruction\.(\d+)\.")
 _AFS = "afs.indexes."
-_INNER = [
-    (".in_layers.0.", ".norm."),
-    (".in_layers.2.", ".conv."),
-    (".skip_connection.", ".skip."),
-    (".h_upd.conv.", ".resample_main."),
-    (".x_upd.conv.", ".resample_skip."),
-    (".proj_out.", ".proj."),
-]
 
 
 def translate_key(key: str) -> str:
     """Our name of an official state_dict key, those of AFS excepted."""
     if match := _RECON.match(key):
         key = f"reconstruction.{int(match[1]) - 1}." + key[match.end() :]
-        for official, ours in _INNER:
-            key = key.replace(official, ours)
+        for official, ours in (_RESIDUAL | _ATTENTION).items():
+            key = key.replace(f".{official}.", f".{ours}.")
         return key
-    for pattern, replacement in _RULES:
-        key = pattern.sub(replacement, key)
-    return key
+    return _with_prefix(key, _PREFIXES)
 
 
 def translate_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -53,28 +53,6 @@ def translate_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     selections = sorted(key for key in state if key.startswith(_AFS))
     names = {key: f"afs.{tap}.index" for tap, key in enumerate(selections)}
     return {names.get(key) or translate_key(key): tensor for key, tensor in state.items()}
-
-
-_BACK = [
-    (re.compile(pattern), replacement)
-    for pattern, replacement in [
-        (r"^backbone\.features\.", "backbone.feature_extractor."),
-        (r"^rrs\.norm\.", "rrs.bn_idx."),
-        (r"^discriminator\.residual\.(\d+)\.conv\.", r"rrs.decoder1.0._layers.\1._block.1."),
-        (r"^discriminator\.residual\.(\d+)\.pointwise\.", r"rrs.decoder1.0._layers.\1._block.3."),
-        (r"^discriminator\.reduce\.0\.", "rrs.decoder1.1."),
-        (r"^discriminator\.reduce\.1\.", "rrs.decoder1.2."),
-        (r"^discriminator\.narrow\.", "rrs.decoder2."),
-        (r"^discriminator\.head\.", "rrs.decoder3."),
-    ]
-]
-_RESIDUAL_BACK = {
-    "norm": "in_layers.0",
-    "conv": "in_layers.2",
-    "skip": "skip_connection",
-    "resample_main": "h_upd.conv",
-    "resample_skip": "x_upd.conv",
-}
 
 
 def official_state(model: RealNet, selections: list[str]) -> dict[str, Tensor]:
@@ -87,14 +65,11 @@ def official_state(model: RealNet, selections: list[str]) -> dict[str, Tensor]:
         model: of a structure that the official implementation can build.
         selections: `<block>_<layer>` of each tap, finest first.
     """
-    renamed = {}
+    # By module, since both kinds of block have a `norm` of ours.
+    prefixes = {ours: official for official, ours in _PREFIXES.items()}
     for name, module in model.named_modules():
-        if isinstance(module, ResidualBlock):
-            renamed.update(
-                {f"{name}.{ours}.": f"{name}.{theirs}." for ours, theirs in _RESIDUAL_BACK.items()}
-            )
-        elif isinstance(module, AttentionBlock):
-            renamed[f"{name}.proj."] = f"{name}.proj_out."
+        inner = {ResidualBlock: _RESIDUAL, AttentionBlock: _ATTENTION}.get(type(module), {})
+        prefixes |= {f"{name}.{ours}.": f"{name}.{official}." for official, ours in inner.items()}
     state = {}
     for key, tensor in model.state_dict().items():
         if key.startswith("afs."):
@@ -102,11 +77,15 @@ def official_state(model: RealNet, selections: list[str]) -> dict[str, Tensor]:
             if kind == "index":
                 state[_AFS + selections[int(tap)]] = tensor
             continue
-        head, leaf = key.rsplit(".", 1)
-        key = renamed.get(f"{head}.", f"{head}.") + leaf
-        key = re.sub(r"^reconstruction\.(\d+)\.", lambda m: f"recon.block{int(m[1]) + 1}_recon.", key)
-        for pattern, replacement in _BACK:
-            key = pattern.sub(replacement, key)
         if not key.startswith("inputs."):
-            state[key] = tensor
+            key = _with_prefix(key, prefixes)
+            state[_RECONSTRUCTION.sub(lambda m: f"recon.block{int(m[1]) + 1}_recon.", key)] = tensor
     return state
+
+
+def _with_prefix(key: str, prefixes: Mapping[str, str]) -> str:
+    """The key with its beginning replaced, where it is one of `prefixes`."""
+    for old, new in prefixes.items():
+        if key.startswith(old):
+            return new + key.removeprefix(old)
+    return key

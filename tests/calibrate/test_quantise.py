@@ -132,6 +132,14 @@ def test_excluded_layers_stay_in_float(graph: Path, calibration_images: Images, 
         quantise_onnx(graph, tmp_path / "none" / "model.onnx", calibration_images, exclude=["nothing"])
 
 
+def test_a_star_in_an_exclusion_stands_for_anything(
+    graph: Path, calibration_images: Images, tmp_path: Path
+) -> None:
+    exclude = ["reconstruction.*.input_blocks.0"]
+    done = quantise_onnx(graph, tmp_path / "int8" / "model.onnx", calibration_images, exclude=exclude)
+    assert set(done.left) == {f"reconstruction.{block}.input_blocks.0" for block in (0, 1)}
+
+
 def test_too_few_or_equal_images_are_refused(graph: Path, calibration_images: Images, tmp_path: Path) -> None:
     target = tmp_path / "int8" / "model.onnx"
     with pytest.raises(DataError, match=f"at least {MIN_IMAGES} real images, got 4"):
