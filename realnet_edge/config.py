@@ -20,7 +20,9 @@ DEFAULT_SOURCE = "patches:0.5,cutpaste:0.25,scratches:0.25"
 # Names of the published structures; any other grouping of taps is given as numbers.
 ARCHITECTURES = ("A", "B", "C")
 # What a training step may compute in.
-PRECISIONS = ("auto", "fp32", "bf16")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+# Where it may run.
+DEVICES = ("auto", "cpu", "cuda")
 
 
 _Item = TypeVar("_Item")
@@ -217,6 +219,11 @@ class SynthesisConfig:
         _require(0.0 <= self.light <= 1.0, "light", self.light, "0..1, a share of the brightness")
         _require(0.0 <= self.noise <= 64.0, "noise", self.noise, "0..64 grey levels of 255")
 
+    @property
+    def varies_normals(self) -> bool:
+        """Whether normal images differ from one epoch to the next."""
+        return self.flip or max(self.rotate, self.light, self.noise) > 0
+
     def to_dict(self) -> dict[str, Any]:
         return to_dict(self)
 
@@ -244,8 +251,17 @@ class TrainConfig:
         seed: of weights, splits, synthesis and order.
         workers: processes that synthesise; 0 does it in the training process.
         threads: threads of PyTorch (0: all cores).
-        precision: "fp32"; "bf16", mixed precision by autocast (weights, losses and RRS stay float32);
-            or "auto", bf16 where the processor computes in it and else fp32.
+        precision: "fp32"; "bf16" or "fp16", mixed precision by autocast (weights, losses and RRS stay
+            float32; fp16 scales its losses); or "auto": bf16 on a processor that computes in it, else fp32,
+            and bf16 or fp16 on a GPU.
+        device: "cpu", "cuda", or "auto", a GPU where there is one.
+        accumulate: parts that every batch is computed in, one after the other; the same gradients in less
+            memory, but BatchNorm sees a part at a time.
+        gradient_checkpointing: compute the U-Nets' stages twice instead of keeping what they computed for the
+            way back.
+        compile: have `torch.compile` compile the U-Nets and the discriminator; it takes minutes at first.
+        feature_cache: most memory, in MiB, for the features of the normal images, which are computed once
+            where no augmentation changes these images; 0 keeps none.
     """
 
     steps: int = 20000
@@ -262,13 +278,35 @@ class TrainConfig:
     workers: int = 1
     threads: int = 0
     precision: str = "fp32"
+    device: str = "auto"
+    accumulate: int = 1
+    gradient_checkpointing: bool = False
+    compile: bool = False
+    feature_cache: int = 2048
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "validate_every", "afs_batches"):
+        for name in ("steps", "batch", "validate_every", "afs_batches", "accumulate"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("minutes", "patience", "warmup", "workers", "threads", "statistics_batches", "seed"):
+        for name in (
+            "minutes",
+            "patience",
+            "warmup",
+            "workers",
+            "threads",
+            "statistics_batches",
+            "seed",
+            "feature_cache",
+        ):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         _require(self.batch >= 2, "batch", self.batch, "at least 2: BatchNorm needs more than one sample")
+        part, rest = divmod(self.batch, self.accumulate)
+        _require(
+            part >= 2 and rest == 0,
+            "accumulate",
+            self.accumulate,
+            f"a divisor of the batch ({self.batch}) that leaves at least 2 samples a part",
+        )
+        _require(self.device in DEVICES, "device", self.device, f"one of {DEVICES}")
         _require(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "a number in (0, 1)")
         _require(self.precision in PRECISIONS, "precision", self.precision, f"one of {PRECISIONS}")
         _require(self.schedule in ("constant", "cosine"), "schedule", self.schedule, "constant or cosine")

@@ -12,6 +12,7 @@ from realnet_edge.backbones import BACKBONES
 from realnet_edge.cli.options import category_option, data_option, json_option, workspace_option
 from realnet_edge.config import (
     ARCHITECTURES,
+    DEVICES,
     PRECISIONS,
     RRS_ORDERS,
     SCORE_RULES,
@@ -118,7 +119,24 @@ def _numbers(
 @click.option("--workers", type=int, help="Processes that synthesise anomalies.")
 @click.option("--threads", type=int, help="Threads of PyTorch; 0 for all cores.")
 @click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="What steps compute in; auto: bf16 if the CPU has it."
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    help="What steps compute in; auto: 16 bit if the device has it.",
+)
+@click.option("--device", type=click.Choice(DEVICES), help="Where; auto: a GPU if there is one.")
+@click.option(
+    "--accumulate", type=int, metavar="PARTS", help="Compute each batch in so many parts: less memory."
+)
+@click.option(
+    "--gradient-checkpointing/--no-gradient-checkpointing",
+    default=None,
+    help="Compute the U-Nets twice instead of keeping all they computed: less memory.",
+)
+@click.option(
+    "--compile/--no-compile", default=None, help="Compile the U-Nets; minutes at first, then faster."
+)
+@click.option(
+    "--feature-cache", type=int, metavar="MIB", help="Most memory for normal images' features; 0 for none."
 )
 @click.option("--resume", is_flag=True, help="Go on with an unfinished training of the same settings.")
 @click.option("--overwrite", is_flag=True, help="Replace a finished or unfinished training.")
@@ -153,11 +171,13 @@ def command(
     synthesis = dataclasses.replace(base.synthesis, **_taken(given, SynthesisConfig))
     config = dataclasses.replace(base.train, **given)
     need_training_packages("train")
-    from realnet_edge.training import train
+    from realnet_edge.training import Listeners, train
+    from realnet_edge.training.distributed import environment_group
 
     paths = Workspace(workspace).category(category)
     found = load_category(data, category)
-    with _Bar(config.steps, config.minutes) as bar:
+    is_main = environment_group().is_main
+    with _Bar(config.steps, config.minutes, shown=is_main) as bar:
         checkpoint = train(
             found,
             paths,
@@ -167,9 +187,10 @@ def command(
             weights=weights,
             resume=resume,
             overwrite=overwrite,
-            say=say,
-            report=bar.update,
+            listeners=Listeners(say, bar.update),
         )
+    if not is_main:
+        return
     facts = {k: v for k, v in checkpoint.training.items() if k not in ("history", "model")}
     say(
         f"stopped by {facts['stopped']} after {facts['steps']} steps and {facts['minutes']:.1f} minutes; "
@@ -230,7 +251,7 @@ def _blocks(architecture: str, taps: int) -> tuple[int, ...]:
 class _Bar:
     """Progress with an estimate on a terminal; nothing elsewhere, where the milestones are enough."""
 
-    def __init__(self, steps: int, minutes: float) -> None:
+    def __init__(self, steps: int, minutes: float, shown: bool) -> None:
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
@@ -245,7 +266,7 @@ class _Bar:
             TextColumn("left:"),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal or console.quiet,
+            disable=not shown or not console.is_terminal or console.quiet,
         )
         self._task = self._bar.add_task("training", total=1.0)
 

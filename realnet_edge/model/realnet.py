@@ -65,6 +65,10 @@ class RealNet(nn.Module):
         """The AFS of every tap, finest first."""
         return [module for module in self.afs if isinstance(module, FeatureSelection)]
 
+    def unets(self) -> list[ReconstructionUNet]:
+        """The reconstruction network of every block, finest first."""
+        return [module for module in self.reconstruction if isinstance(module, ReconstructionUNet)]
+
     def select(self, images: Tensor) -> list[Tensor]:
         """Selected (and standardised) features of images that `inputs` normalised, one tensor a block."""
         with torch.no_grad():

@@ -52,6 +52,7 @@ def prepare(
     synthesis: SynthesisConfig,
     train: TrainConfig,
     weights: Path | None,
+    device: torch.device,
 ) -> Prepared:
     """Check the images, split them, choose the foreground, and set up the model.
 
@@ -73,6 +74,7 @@ def prepare(
     torch.manual_seed(train.seed)
     model = RealNet(model_config)
     origin = load_pretrained(model.backbone, model_config, weights)
+    model.to(device)
     return Prepared(model, splits, rule, reason, training, validation, origin)
 
 
@@ -110,6 +112,7 @@ def _afs_batches(
     stop = _AFS_FIRST + train.afs_batches * train.batch
     try:
         for part in batches(dataset, _AFS_FIRST, stop, train.batch, train.workers):
-            yield model.inputs(part.anomalous), model.inputs(part.normal), part.mask[:, None]
+            mask = part.mask[:, None].to(model.inputs.scale.device)
+            yield model.inputs(part.anomalous), model.inputs(part.normal), mask
     finally:
         dataset.share = share

@@ -20,8 +20,9 @@ from torch.utils.data import DataLoader, Dataset
 from realnet_edge.config import SynthesisConfig
 from realnet_edge.imaging import load_batch
 from realnet_edge.synthesis import AnomalySource, ForegroundRule, foreground_mask, make_source, synthesise
+from realnet_edge.training.distributed import Group
 
-Item = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.bool_], bool]
+Item = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.bool_], bool, int]
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,14 @@ class Batch:
         anomalous: (A, S, S, 3) uint8, the images of the samples that carry an anomaly.
         carries: (N,) bool, which samples carry one; A of them do.
         mask: (N, S, S) int64, 1 where anomalous.
+        positions: (N,) int64, which of the data set's images each sample was made of.
     """
 
     normal: Tensor
     anomalous: Tensor
     carries: Tensor
     mask: Tensor
+    positions: Tensor
 
     @property
     def images(self) -> Tensor:
@@ -46,6 +49,20 @@ class Batch:
         shown = self.normal.clone()
         shown[self.carries] = self.anomalous
         return shown
+
+    def split(self, parts: int) -> list[Batch]:
+        """The same samples in order as so many batches of equal size."""
+        if parts == 1:
+            return [self]
+        each = len(self.normal) // parts
+        anomalous = self.anomalous.split([int(part.sum()) for part in self.carries.split(each)])
+        columns = (column.split(each) for column in (self.normal, self.carries, self.mask, self.positions))
+        return [
+            Batch(normal, changed, carries, mask, positions)
+            for changed, (normal, carries, mask, positions) in zip(
+                anomalous, zip(*columns, strict=True), strict=True
+            )
+        ]
 
 
 class AnomalyDataset(Dataset[Item]):
@@ -69,6 +86,7 @@ class AnomalyDataset(Dataset[Item]):
         seed: int,
         share: float | None = None,
     ) -> None:
+        self.paths = tuple(paths)
         self.images = load_batch(paths, (size, size))
         self.config = config
         self.rule = rule
@@ -78,20 +96,25 @@ class AnomalyDataset(Dataset[Item]):
 
     def __getitem__(self, number: int) -> Item:
         rng = np.random.default_rng([self.seed, number])
-        image = self._augment(self.images[self._position(number)], rng)
+        position = self.position(number)
+        image = self._augment(self.images[position], rng)
         if not self._carries(number):
             image = _noisy(self._noise(image.shape, rng), image)
-            return image, image, np.zeros(image.shape[:2], np.bool_), False
+            return image, image, np.zeros(image.shape[:2], np.bool_), False, position
         made = synthesise(image, foreground_mask(image, self.rule), self.source, rng)
         # The same noise over both, anomaly included: what is pasted in must not be told by its lack.
         noise = self._noise(image.shape, rng)
-        return _noisy(noise, image), _noisy(noise, made.image), made.mask, True
+        return _noisy(noise, image), _noisy(noise, made.image), made.mask, True, position
 
-    def _position(self, number: int) -> int:
+    def position(self, number: int) -> int:
         """Which image sample `number` uses: every epoch is a permutation of all of them."""
         epoch, place = divmod(number, len(self.images))
         order = np.random.default_rng([self.seed, 0xE90C4, epoch]).permutation(len(self.images))
         return int(order[place])
+
+    def path(self, number: int) -> Path:
+        """The file that sample `number` is made of."""
+        return self.paths[self.position(number)]
 
     def _carries(self, number: int) -> bool:
         """Spreads anomalous samples evenly, so that every batch has its share of them."""
@@ -147,7 +170,7 @@ def _turned(image: npt.NDArray[np.uint8], most: float, rng: np.random.Generator)
 
 def collate(items: Sequence[Item]) -> Batch:
     """Stack samples; only those with an anomaly contribute a second image."""
-    normal, changed, masks, carries = zip(*items, strict=True)
+    normal, changed, masks, carries, positions = zip(*items, strict=True)
     size = normal[0].shape
     anomalous = [image for image, has in zip(changed, carries, strict=True) if has]
     return Batch(
@@ -155,20 +178,27 @@ def collate(items: Sequence[Item]) -> Batch:
         anomalous=torch.from_numpy(np.stack(anomalous) if anomalous else np.empty((0, *size), np.uint8)),
         carries=torch.tensor(carries),
         mask=torch.from_numpy(np.stack(masks).astype(np.int64)),
+        positions=torch.tensor(positions),
     )
 
 
-def batches(dataset: AnomalyDataset, start: int, stop: int, batch: int, workers: int) -> Iterator[Batch]:
+_ALONE = Group()
+
+
+def batches(
+    dataset: AnomalyDataset, start: int, stop: int, batch: int, workers: int, group: Group = _ALONE
+) -> Iterator[Batch]:
     """Batches of the samples numbered `start` to `stop` - 1, synthesised by worker processes.
 
-    The order and the content do not depend on `workers`.
+    The order and the content do not depend on `workers`. Each process of a `group` gets its part of every
+    batch, which must divide evenly.
     """
     # Before the workers fork: a child that inherits OpenCV's pool without its threads waits for ever.
     cv2.setNumThreads(1)
+    whole = (range(first, min(first + batch, stop)) for first in range(start, stop, batch))
     loader: DataLoader[Item] = DataLoader(
         dataset,
-        batch_size=batch,
-        sampler=range(start, stop),
+        batch_sampler=[list(group.part(numbers)) for numbers in whole],
         num_workers=workers,
         collate_fn=collate,
         prefetch_factor=4 if workers else None,

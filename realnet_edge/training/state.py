@@ -15,6 +15,7 @@ from realnet_edge.errors import CheckpointError
 from realnet_edge.files import atomic_folder, read_json, write_json
 from realnet_edge.model import RealNet
 from realnet_edge.model.checkpoint import load_state
+from realnet_edge.training.step import Step
 
 _TENSORS = "state.safetensors"
 _DOCUMENT = "state.json"
@@ -45,7 +46,7 @@ class Progress:
 def save_training_state(
     folder: Path,
     model: RealNet,
-    optimiser: torch.optim.Adam,
+    step: Step,
     best: dict[str, Tensor],
     progress: Progress,
     settings: dict[str, Any],
@@ -53,17 +54,21 @@ def save_training_state(
     """Write everything the next run needs; the state before stays until all is written.
 
     Args:
+        step: its optimiser and gradient scaler are part of the state.
         best: state_dict of the best model so far.
         settings: what must be the same for a resumed run to be the same training.
     """
     tensors = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    for index, moments in optimiser.state_dict()["state"].items():
+    for index, moments in step.optimiser.state_dict()["state"].items():
         tensors.update({f"{_OPTIMISER}{index}.{k}": torch.as_tensor(v).clone() for k, v in moments.items()})
     # The frozen backbone and AFS are in the model's own entries already.
     tensors.update({f"{_BEST}{k}": v.clone() for k, v in best.items() if not k.startswith("backbone.")})
     with atomic_folder(folder) as temporary:
         save_file(tensors, temporary / _TENSORS)
-        write_json(temporary / _DOCUMENT, {"progress": asdict(progress), "settings": settings})
+        write_json(
+            temporary / _DOCUMENT,
+            {"progress": asdict(progress), "settings": settings, "scaler": step.scaler.state_dict()},
+        )
 
 
 def read_settings(folder: Path) -> tuple[Progress, dict[str, Any]] | None:
@@ -79,10 +84,8 @@ def read_settings(folder: Path) -> tuple[Progress, dict[str, Any]] | None:
         ) from error
 
 
-def load_training_state(
-    folder: Path, model: RealNet, optimiser: torch.optim.Adam
-) -> tuple[Progress, dict[str, Tensor]]:
-    """Fill model and optimiser from a saved state.
+def load_training_state(folder: Path, model: RealNet, step: Step) -> tuple[Progress, dict[str, Tensor]]:
+    """Fill model, optimiser and gradient scaler from a saved state.
 
     Returns:
         The progress and the best model's state_dict.
@@ -111,8 +114,11 @@ def load_training_state(
         else:
             current[key] = tensor
     load_state(model, current)
-    document = optimiser.state_dict()
+    document = step.optimiser.state_dict()
     document["state"] = moments
-    optimiser.load_state_dict(document)
+    step.optimiser.load_state_dict(document)
+    scaler = read_json(folder / _DOCUMENT).get("scaler")
+    if scaler:
+        step.scaler.load_state_dict(scaler)
     frozen = {k: v.clone() for k, v in model.state_dict().items() if k.startswith("backbone.")}
     return saved[0], {**frozen, **best}

@@ -11,14 +11,18 @@ import torch
 from torch import nn
 
 from realnet_edge.model import RealNet
+from realnet_edge.training.distributed import Group
 from realnet_edge.training.samples import AnomalyDataset, batches
 
 # Keeps these samples apart from those of training, which count from 0.
 _FIRST = 1 << 41
+_ALONE = Group()
 
 
 @torch.no_grad()
-def refresh_statistics(model: RealNet, dataset: AnomalyDataset, count: int, batch: int) -> None:
+def refresh_statistics(
+    model: RealNet, dataset: AnomalyDataset, count: int, batch: int, group: Group = _ALONE
+) -> None:
     """Replace the running statistics of RRS and the discriminator by averages over batches, in place.
 
     Args:
@@ -26,6 +30,7 @@ def refresh_statistics(model: RealNet, dataset: AnomalyDataset, count: int, batc
         dataset: training samples, normal and anomalous as in training.
         count: batches to average over; 0 leaves everything as it is.
         batch: samples a batch.
+        group: processes that each take their part of every batch.
     """
     if count == 0:
         return
@@ -37,7 +42,7 @@ def refresh_statistics(model: RealNet, dataset: AnomalyDataset, count: int, batc
         # Without momentum PyTorch keeps the plain average over all batches.
         norm.momentum = None
     model.train()
-    for part in batches(dataset, _FIRST, _FIRST + count * batch, batch, workers=0):
+    for part in batches(dataset, _FIRST, _FIRST + count * batch, batch, workers=0, group=group):
         model(model.inputs(part.images))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum

@@ -50,9 +50,9 @@ def validate(model: RealNet, dataset: AnomalyDataset, batch: int) -> Validation:
         predicted = anomaly_map(model(model.inputs(part.images)).logits, part.mask.shape[-2:])
         if not torch.isfinite(predicted).all():
             raise FloatingPointError("anomaly maps of the validation images are not finite")
-        scores.append(image_score(predicted, model.config.score_rule).numpy())
+        scores.append(image_score(predicted, model.config.score_rule).cpu().numpy())
         labels.append(part.carries.numpy())
-        maps.append(predicted[part.carries].numpy())
+        maps.append(predicted.cpu()[part.carries].numpy())
         masks.append(part.mask[part.carries].numpy().astype(np.bool_))
     pixels, truth = np.concatenate(maps), np.concatenate(masks)
     return Validation(

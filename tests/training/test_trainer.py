@@ -20,7 +20,7 @@ from realnet_edge.data import CategoryData
 from realnet_edge.errors import CheckpointError
 from realnet_edge.imaging import load_batch
 from realnet_edge.model.checkpoint import load_checkpoint
-from realnet_edge.training import TrainingDivergedError, train
+from realnet_edge.training import Listeners, TrainingDivergedError, train
 from realnet_edge.training.state import Progress
 from realnet_edge.workspace import Workspace
 
@@ -194,7 +194,7 @@ def test_patience_stops_it_and_the_best_is_kept(category: CategoryData, tmp_path
         MODEL,
         SYNTHESIS,
         config,
-        report=lambda progress, *_: seen.append(progress),
+        listeners=Listeners(report=lambda progress, *_: seen.append(progress)),
     )
     assert checkpoint.training["stopped"] == "patience"
     assert checkpoint.training["steps"] < 100
@@ -219,7 +219,7 @@ def test_training_learns(category: CategoryData, tmp_path: Path) -> None:
         MODEL,
         SYNTHESIS,
         config,
-        report=lambda _, reconstruction, segmentation: losses.append(reconstruction + segmentation),
+        listeners=Listeners(report=lambda _, *both: losses.append(sum(both))),
     )
     assert np.mean(losses[-10:]) < 0.5 * np.mean(losses[:5])
 
@@ -227,6 +227,6 @@ def test_training_learns(category: CategoryData, tmp_path: Path) -> None:
 def test_weights_that_explode_stop_with_advice(category: CategoryData, tmp_path: Path) -> None:
     config = dataclasses.replace(TRAIN, steps=2000, learning_rate=0.9, validate_every=10)
     paths = Workspace(tmp_path).category("cells")
-    with pytest.raises(TrainingDivergedError, match=r"step \d+: .*--learning-rate"):
+    with pytest.raises(TrainingDivergedError, match=r"step \d+: .*\.png.*--learning-rate"):
         train(category, paths, MODEL, SYNTHESIS, config)
     assert not paths.checkpoint.exists()

@@ -1,0 +1,206 @@
+"""The loop over a prepared model: steps, learning rate, validations, when it ends, what is saved."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from realnet_edge.config import TrainConfig
+from realnet_edge.errors import RealnetEdgeError
+from realnet_edge.model import RealNet
+from realnet_edge.training.curves import write_curves
+from realnet_edge.training.distributed import Group
+from realnet_edge.training.preparation import Prepared
+from realnet_edge.training.samples import batches
+from realnet_edge.training.state import Progress, save_training_state
+from realnet_edge.training.statistics import refresh_statistics
+from realnet_edge.training.step import Step
+from realnet_edge.training.validation import Validation, validate
+
+# Cosine decay ends at this share of the peak rate.
+_FINAL_RATE = 0.01
+Report = Callable[[Progress, float, float], None]
+
+
+class TrainingDivergedError(RealnetEdgeError):
+    """A loss stopped being a number."""
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Who hears of the progress.
+
+    Attributes:
+        say: called with one line for a person at each milestone.
+        report: called after every step with the progress and the step's two losses.
+    """
+
+    say: Callable[[str], None] = lambda text: None
+    report: Report = lambda progress, reconstruction, segmentation: None
+
+
+class Loop:
+    """One run of the loop; `stopped` says why it ended, `best` is the state of the best validation.
+
+    Args:
+        prepared: model and samples.
+        step: what computes one step.
+        progress: where the training is.
+        best: state_dict of the best model so far.
+        settings: saved with every state.
+        folder: where states go; curves lie beside it.
+        group: the processes that train together; the main one validates, saves and speaks.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        config: TrainConfig,
+        step: Step,
+        progress: Progress,
+        best: dict[str, Tensor],
+        settings: dict[str, Any],
+        folder: Path,
+        listeners: Listeners,
+        group: Group,
+    ) -> None:
+        self.prepared = prepared
+        self.config = config
+        self.step = step
+        self.progress = progress
+        self.best = best
+        self.settings = settings
+        self.folder = folder
+        self.listeners = listeners
+        self.group = group
+        self.stopped = "steps"
+        self._sums = torch.zeros(2, dtype=torch.float64)
+        self._counted = 0
+
+    def run(self) -> None:
+        """Step until a limit is reached.
+
+        Raises:
+            TrainingDivergedError: a loss or a map is not finite.
+        """
+        config, progress = self.config, self.progress
+        model = self.prepared.model
+        model.train()
+        started = time.monotonic() - 60 * progress.minutes
+        first, last = progress.step * config.batch, config.steps * config.batch
+        samples = batches(self.prepared.training, first, last, config.batch, config.workers, self.group)
+        for batch in samples:
+            rate = self._learning_rate()
+            found = self.step(batch, rate)
+            if not torch.isfinite(found).all():
+                raise self._diverged(f"reconstruction loss {found[0]:g}, segmentation loss {found[1]:g}")
+            self._sums += found
+            self._counted += 1
+            progress.step += 1
+            # One clock: processes that disagreed about the time would wait for each other for ever.
+            progress.minutes = self.group.from_main((time.monotonic() - started) / 60)
+            self.listeners.report(progress, float(found[0]), float(found[1]))
+            out_of_time = 0 < config.minutes <= progress.minutes
+            if out_of_time or progress.step % config.validate_every == 0 or progress.step == config.steps:
+                self._validate(rate)
+                progress.minutes = self.group.from_main((time.monotonic() - started) / 60)
+                self._save()
+                if out_of_time:
+                    self.stopped = "minutes"
+                    return
+                if 0 < config.patience <= progress.stale:
+                    self.stopped = "patience"
+                    return
+
+    def _learning_rate(self) -> float:
+        """The rate of the next step: linear warm-up, then constant or cosine over the tighter limit."""
+        config, progress = self.config, self.progress
+        rate = config.learning_rate * min(1.0, (progress.step + 1) / max(1, config.warmup))
+        if config.schedule == "constant":
+            return rate
+        done = progress.step / config.steps
+        if config.minutes > 0:
+            done = max(done, progress.minutes / config.minutes)
+        cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+        return rate * (_FINAL_RATE + (1 - _FINAL_RATE) * cosine)
+
+    def _diverged(self, seen: str) -> TrainingDivergedError:
+        first = self.progress.step * self.config.batch
+        paths = [self.prepared.training.path(number) for number in range(first, first + self.config.batch)]
+        names = ", ".join(dict.fromkeys(path.name for path in paths))
+        return TrainingDivergedError(
+            f"step {self.progress.step}: {seen}; the batch was made of {names} in {paths[0].parent}. "
+            "Look at these images, then train again with a lower --learning-rate "
+            f"(now {self.config.learning_rate:g}) and --overwrite."
+        )
+
+    def _validate(self, rate: float) -> None:
+        config, progress, model = self.config, self.progress, self.prepared.model
+        with self._eager():
+            refresh_statistics(
+                model, self.prepared.training, config.statistics_batches, config.batch, self.group
+            )
+            found = self.group.from_main(self._judged())
+        if not isinstance(found, Validation):
+            # The losses were finite, the weights after the last step are not.
+            raise self._diverged(str(found))
+        model.train()
+        mean = self._sums / max(1, self._counted)
+        self._sums, self._counted = torch.zeros(2, dtype=torch.float64), 0
+        progress.history.append(
+            {
+                "step": progress.step,
+                "minutes": round(progress.minutes, 3),
+                "learning_rate": rate,
+                "reconstruction": float(mean[0]),
+                "segmentation": float(mean[1]),
+                "image_auroc": found.image_auroc,
+                "pixel_auroc": found.pixel_auroc,
+                "pixel_ap": found.pixel_ap,
+            }
+        )
+        improved = found.score > progress.best_score
+        if improved:
+            progress.best_score, progress.best_step, progress.stale = found.score, progress.step, 0
+            self.best = copy_state(model)
+        else:
+            progress.stale += 1
+        self.listeners.say(
+            f"step {progress.step}  {progress.minutes:.1f} min  reconstruction {mean[0]:.4f}  segmentation "
+            f"{mean[1]:.4f}  validation: image AUROC {found.image_auroc:.2f}  pixel AUROC "
+            f"{found.pixel_auroc:.2f}  pixel AP {found.pixel_ap:.2f}{'  *' if improved else ''}"
+        )
+
+    def _judged(self) -> Validation | str | None:
+        """The validation in the main process, or what went wrong with it; the others wait for its word."""
+        if not self.group.is_main:
+            return None
+        try:
+            return validate(self.prepared.model, self.prepared.validation, self.config.batch)
+        except FloatingPointError as error:
+            return str(error)
+
+    def _eager(self) -> AbstractContextManager[None]:
+        """Validation's batches have other sizes and would be compiled anew."""
+        return torch.compiler.set_stance("force_eager") if self.config.compile else nullcontext()
+
+    def _save(self) -> None:
+        if not self.group.is_main:
+            return
+        save_training_state(
+            self.folder, self.prepared.model, self.step, self.best, self.progress, self.settings
+        )
+        write_curves(self.folder.parent / "training-curves.png", self.progress.history)
+
+
+def copy_state(model: RealNet) -> dict[str, Tensor]:
+    """The model's state, apart from the model."""
+    return {k: v.detach().clone() for k, v in model.state_dict().items()}
