@@ -94,7 +94,10 @@ def _numbers(
     "--source", metavar="SPEC", help="Anomaly sources and weights: patches:0.5,textures=FOLDER:0.5."
 )
 @click.option(
-    "--foreground", metavar="RULE", help='Foreground rule such as otsu:dark:6:6, "whole" or "auto".'
+    "--foreground",
+    metavar="RULE",
+    help='Foreground rule such as otsu:dark:6:6, "whole" or "auto": the published rule for a copy of a '
+    "published data set, else one chosen from the images.",
 )
 @click.option("--rotate", type=float, metavar="DEGREES", help="Turn images by up to this much.")
 @click.option("--flip/--no-flip", default=None, help="Mirror images at random.")
@@ -157,6 +160,8 @@ def command(
 
     paths = Workspace(workspace).category(category)
     found = load_category(data, category)
+    for gap in found.gaps:
+        say(f"Warning: {gap}")
     with _Bar(config.steps, config.minutes) as bar:
         checkpoint = train(
             found,
