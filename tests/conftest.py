@@ -178,6 +178,81 @@ def parts(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def published_copy() -> Callable[..., Path]:
+    """`published_copy(root, layout, category, counts, kinds)` writes a category in a published layout.
+
+    `counts` are good images to train, good ones to test and defects, which the kinds share. Images are
+    different 8x8 pictures named as in the data sets; a mask marks its upper left quarter with the value 2.
+    """
+
+    def make(
+        root: Path,
+        layout: str,
+        category: str,
+        counts: tuple[int, int, int],
+        kinds: tuple[str, ...] = ("bad",),
+    ) -> Path:
+        folder = root / category
+        rows = ["object,split,label,image,mask"]
+        for number, (use, index, kind) in enumerate(_uses(counts, kinds)):
+            image, mask = _published_names(layout, use, index, kind)
+            shown = np.full((8, 8, 3), (number // 100, number % 100, 90), np.uint8)
+            # Four flat blocks with a value of their own outlive JPEG, so no two files are the same.
+            shown[:4, :4], shown[4:, 4:] = 200 - number % 100, 40 + number // 100
+            _save(folder / image, shown)
+            if use == "defect":
+                marked = np.zeros((8, 8), np.uint8)
+                marked[:4, :4] = 2
+                _save(folder / mask, marked)
+            split, label = (
+                ("train" if use == "train" else "test"),
+                ("anomaly" if use == "defect" else "normal"),
+            )
+            rows.append(f"{category},{split},{label},{category}/{image},{mask if use == 'defect' else ''}")
+        if layout == "visa":
+            file = root / "split_csv" / "1cls.csv"
+            file.parent.mkdir(exist_ok=True)
+            before = file.read_bytes().decode().splitlines() if file.exists() else rows[:1]
+            file.write_bytes("\r\n".join([*before, *rows[1:], ""]).encode())
+        return folder
+
+    return make
+
+
+def _uses(counts: tuple[int, int, int], kinds: tuple[str, ...]) -> list[tuple[str, int, str]]:
+    """(use, number in its folder, kind) of each image."""
+    train, good, defects = counts
+    return [
+        *(("train", index, "good") for index in range(train)),
+        *(("good", index, "good") for index in range(good)),
+        *(("defect", index // len(kinds), kinds[index % len(kinds)]) for index in range(defects)),
+    ]
+
+
+def _published_names(layout: str, use: str, index: int, kind: str) -> tuple[str, str]:
+    """The image's and the mask's name below the category's folder."""
+    if layout == "visa":
+        # Normal ones to test are numbered on from those to train.
+        number = index if use == "train" else 5000 + index
+        place = f"Anomaly/{index:03}.JPG" if use == "defect" else f"Normal/{number:04}.JPG"
+        return f"Data/Images/{place}", f"Data/Masks/Anomaly/{index:03}.png"
+    if layout == "mvtec2":
+        folder = {"train": "train/good", "good": "test_public/good", "defect": "test_public/bad"}[use]
+        name = f"{index:03}_overexposed" if use == "defect" else f"{index:03}_regular"
+        return f"{folder}/{name}.png", f"test_public/ground_truth/bad/{name}_mask.png"
+    if layout == "btad":
+        folder = {"train": "train/ok", "good": "test/ok", "defect": "test/ko"}[use]
+        return f"{folder}/{index:04}.bmp", f"ground_truth/ko/{index:04}.png"
+    folder = {"train": "train/good", "good": "test/good", "defect": f"test/{kind}"}[use]
+    return f"{folder}/{index:03}.png", f"ground_truth/{kind}/{index:03}_mask.png"
+
+
+def _save(path: Path, picture: npt.NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path)
+
+
 def _toy_model(size: int, depth: int) -> onnx.ModelProto:
     from onnx import TensorProto, helper, numpy_helper
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from realnet_edge.data import CategoryData, Sample, Splits, load_category, refuse_leaks
+from realnet_edge.data import TEST_FOLDERS, CategoryData, Sample, Splits, load_category, refuse_leaks
 from realnet_edge.errors import CheckpointError, ConfigError, DataError
 from realnet_edge.files import read_json
 from realnet_edge.imaging import load_mask
@@ -142,6 +142,4 @@ def _evenly(samples: Sequence[Sample], count: int) -> list[Sample]:
 
 
 def _wanted(data: CategoryData) -> str:
-    if data.layout == "mvtec":
-        return "add test/good and test/<kind of defect>."
-    return "add images of defective parts in defect/, then a share of the good ones is set aside too."
+    return f"add {TEST_FOLDERS[data.layout]}."

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from realnet_edge.cli.options import category_option, data_option, json_option
-from realnet_edge.cli.output import console, print_json, say
-from realnet_edge.errors import DataError
-
-if TYPE_CHECKING:
-    from realnet_edge.data import CategoryReport
+from realnet_edge.cli.data_check import check
+from realnet_edge.cli.options import json_option
+from realnet_edge.cli.output import print_json, say
 
 
 @click.group("data")
@@ -20,29 +16,7 @@ def command() -> None:
     """Check a data folder, or write the ELPV example."""
 
 
-@command.command("check")
-@data_option
-@category_option
-@click.option("--seed", default=0, show_default=True, help="Seed of the split that is shown.")
-@json_option
-@click.pass_context
-def check(context: click.Context, data: Path, category: str, seed: int, as_json: bool) -> None:
-    """Decode every image and mask of a category; exit with 1 if there is a problem."""
-    from realnet_edge.data import examine, load_category
-
-    try:
-        with console.status("Decoding images ..."):
-            report = examine(load_category(data, category), seed)
-    except DataError as error:
-        if not as_json:
-            raise
-        print_json({"category": category, "ok": False, "problems": [str(error)]})
-        context.exit(error.exit_code)
-    if as_json:
-        print_json(report.to_dict())
-    else:
-        _show(report)
-    context.exit(0 if report.ok else DataError.exit_code)
+command.add_command(check)
 
 
 @command.command("elpv")
@@ -69,29 +43,3 @@ def elpv(dest: Path, seed: int | None, in_order: bool, as_json: bool) -> None:
             say(f"Warning: {category.shortfall}")
     if as_json:
         print_json([category.to_dict() for category in made])
-
-
-def _show(report: CategoryReport) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=f"{escape(report.category)} ({report.layout} layout)", title_justify="left")
-    table.add_column("what")
-    table.add_column("images", justify="right")
-    sections = (
-        report.counts,
-        {"defects with a mask": report.masks},
-        {f"split: {name}": count for name, count in report.splits.items()},
-        {f"size {name}": count for name, count in report.sizes.items()},
-        {f"stored as {name}": count for name, count in report.modes.items()},
-    )
-    for section in sections:
-        for name, count in section.items():
-            table.add_row(escape(name), str(count))
-        table.add_section()
-    console.print(table)
-    for warning in report.warnings:
-        say(f"Warning: {warning}")
-    for problem in report.problems:
-        say(f"Problem: {problem}")
-    say(f"{report.root}: " + ("ready." if report.ok else f"{len(report.problems)} problems to mend."))

@@ -8,8 +8,6 @@ import click
 
 from realnet_edge.cli.options import category_option, data_option, json_option
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
-
 
 @click.group()
 def command() -> None:
@@ -24,8 +22,8 @@ def command() -> None:
     default="auto",
     show_default=True,
     metavar="RULE",
-    help="Where anomalies may lie: auto, whole, a rule such as otsu:dark:6:6, or a published one such as "
-    "mvtec/screw.",
+    help="Where anomalies may lie: auto (the published rule for a copy of a published data set, else chosen "
+    "from the images), whole, a rule such as otsu:dark:6:6, or a published one such as mvtec/screw.",
 )
 @click.option(
     "--source",
@@ -59,27 +57,22 @@ def preview(
 ) -> None:
     """Write a contact sheet: normal images, their foreground, and anomalies of each source."""
     import numpy as np
-    from PIL import Image
 
     from realnet_edge.cli.output import print_json, say
+    from realnet_edge.cli.pictures import refuse_other_suffixes, write_picture
     from realnet_edge.data import load_category
-    from realnet_edge.errors import ConfigError
-    from realnet_edge.files import atomic_path
     from realnet_edge.imaging import evenly_spread, load_image, preprocess
     from realnet_edge.synthesis import OWN_SOURCES, make_source, preview_sheet, resolve_foreground
 
-    if out.suffix.lower() not in _SUFFIXES:
-        raise ConfigError(
-            f"--out {out}: a picture cannot be written as '{out.suffix}'. Use {', '.join(_SUFFIXES)}."
-        )
-    train = load_category(data, category).train
+    refuse_other_suffixes("--out", out)
+    loaded = load_category(data, category)
+    train = loaded.train
     sample = [preprocess(load_image(train[index]), (size, size)) for index in evenly_spread(len(train), 64)]
-    rule, reason = resolve_foreground(foreground, sample)
+    rule, reason = resolve_foreground(foreground, sample, loaded.foreground)
     mixture = make_source(source or ",".join(OWN_SOURCES), sample, size, rule)
     rows = sample[:: max(1, len(sample) // images)][:images]
     sheet = preview_sheet(rows, rule, mixture.sources, np.random.default_rng(seed))
-    with atomic_path(out) as temporary:
-        Image.fromarray(sheet).save(temporary)
+    write_picture(out, sheet)
     say(f"Foreground {reason}.")
     say(f"Wrote {out}: {len(rows)} images, sources {', '.join(part.name for part in mixture.sources)}.")
     if as_json:

@@ -95,7 +95,10 @@ def _numbers(
     "--source", metavar="SPEC", help="Anomaly sources and weights: patches:0.5,textures=FOLDER:0.5."
 )
 @click.option(
-    "--foreground", metavar="RULE", help='Foreground rule such as otsu:dark:6:6, "whole" or "auto".'
+    "--foreground",
+    metavar="RULE",
+    help='Foreground rule such as otsu:dark:6:6, "whole" or "auto": the published rule for a copy of a '
+    "published data set, else one chosen from the images.",
 )
 @click.option("--rotate", type=float, metavar="DEGREES", help="Turn images by up to this much.")
 @click.option("--flip/--no-flip", default=None, help="Mirror images at random.")
@@ -177,6 +180,8 @@ def command(
     paths = Workspace(workspace).category(category)
     found = load_category(data, category)
     is_main = environment_group().is_main
+    for gap in found.gaps if is_main else ():
+        say(f"Warning: {gap}")
     with _Bar(config.steps, config.minutes, shown=is_main) as bar:
         checkpoint = train(
             found,

@@ -1,29 +1,26 @@
-"""Where a category's images lie: MVTec AD's layout, or plain folders of good and defective parts."""
+"""A category: the images to train on, and those to test with, in whichever layout they lie."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
-from realnet_edge.data.masks import find_masks
+from realnet_edge.data.layouts import (
+    GOOD,
+    Listing,
+    layout_of,
+    layouts_in_words,
+    list_category,
+    list_folders,
+    some_of,
+)
+from realnet_edge.data.masks import match_masks
+from realnet_edge.data.recognition import Recognition, found_counts, recognise
 from realnet_edge.errors import DataError
-from realnet_edge.imaging import IMAGE_SUFFIXES, natural_key
 from realnet_edge.workspace import Workspace
 
-GOOD = "good"
-# The kind of defects that lie in `defect/` itself rather than in a folder of their own.
-UNNAMED_DEFECT = "defect"
-
-# Plain folders come without a test split. About a fifth of the good images is set aside to measure
-# false alarms, and at least ten (or half), below which an AUROC moves by points with each image.
-GOOD_TEST_SHARE = 0.2
-MIN_GOOD_TEST = 10
-
-_LAYOUTS = """what is looked for in a category folder is either
-  MVTec layout:  train/good/, test/good/, test/<kind>/, ground_truth/<kind>/<name>_mask.png
-  plain folders: good/, and if there are any: defect/ or defect/<kind>/, masks/ or masks/<kind>/
-(test, defects and masks are optional; suffixes: {suffixes})"""
+# VisA's copy in MVTec layout lies one folder deeper than it is unpacked or made.
+_INNER_ROOT = "1cls"
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,12 @@ class CategoryData:
     Attributes:
         name: the category.
         root: its own folder; recorded file names are relative to it.
-        layout: "mvtec" or "folder".
-        train: good images to train on, in natural order.
+        layout: "mvtec", "mvtec2" (MVTec AD 2), "btad" (ok and ko), "visa" or "folder".
+        train: good images to train on, in natural order; with MVTec AD 2 its validation images, too.
         test: labelled images, good ones first, then kind by kind; never among `train`.
+        own_split: the good test images were set aside here, as the folder does not tell them apart.
+        recognition: the published category that this is a copy of; None for a user's own.
+        gaps: what such a copy lacks, a sentence each.
     """
 
     name: str
@@ -60,6 +60,19 @@ class CategoryData:
     layout: str
     train: tuple[Path, ...]
     test: tuple[Sample, ...]
+    own_split: bool = False
+    recognition: Recognition | None = None
+    gaps: tuple[str, ...] = ()
+
+    @property
+    def data_set(self) -> str:
+        """Short name of the published data set, such as "mvtec"; empty for a user's own folder."""
+        return self.recognition.data_set.name if self.recognition else ""
+
+    @property
+    def foreground(self) -> str | None:
+        """Where published foreground rules have this category's, if they do: "mvtec/screw"."""
+        return f"{self.data_set}/{self.name}" if self.recognition else None
 
     @property
     def defects(self) -> tuple[Sample, ...]:
@@ -73,7 +86,7 @@ class CategoryData:
     @property
     def set_aside(self) -> str:
         """For messages that count good images: how many of the folder's are test images; else empty."""
-        count = sum(sample.label == 0 for sample in self.test) if self.layout == "folder" else 0
+        count = sum(sample.label == 0 for sample in self.test) if self.own_split else 0
         return f" ({count} more there are set aside to test on, since there are defects)" if count else ""
 
     def relative(self, path: Path) -> str:
@@ -90,111 +103,82 @@ def load_category(root: Path, category: str) -> CategoryData:
 
     Raises:
         ConfigError: `category` is no plain folder name.
-        DataError: there is no such folder, it has neither layout or no good image, or the masks
-            given do not match the defects.
+        DataError: there is no such folder, it has no layout or no good image, or the masks given do
+            not match the defects. A copy of a published data set may lack masks and images; `gaps`
+            says so.
     """
     folder = _category_folder(root, category)
-    if (folder / "train" / GOOD).is_dir():
-        return _load_mvtec(folder, category)
-    return _load_plain(folder, category)
+    listing = list_category(folder)
+    # Under a name of its own a category is the user's, whatever it was made from.
+    recognition = recognise(folder, listing) if folder.absolute().name == category else None
+    matches = match_masks(listing.kinds, listing.masks, listing.flat)
+    gaps = list(listing.gaps)
+    if recognition is not None:
+        gaps += [*_missing_images(recognition, listing, folder), *matches.gaps()]
+    else:
+        matches.refuse_gaps()
+    test = [Sample(path, 0, None, GOOD) for path in listing.good]
+    for kind, images in listing.kinds.items():
+        test += [Sample(path, 1, matches.found.get(path), kind) for path in images]
+    return CategoryData(
+        name=category,
+        root=folder,
+        layout=listing.layout,
+        train=listing.train,
+        test=tuple(test),
+        own_split=listing.own_split,
+        recognition=recognition,
+        gaps=tuple(gaps),
+    )
 
 
-def list_images(folder: Path) -> tuple[Path, ...]:
-    """Image files directly in `folder`, not hidden ones, in natural order ("2.png" before "10.png")."""
-    if not folder.is_dir():
-        return ()
-    files = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    return tuple(sorted((p for p in files if p.name[0] != "." and p.is_file()), key=natural_key))
+def category_folders(root: Path) -> list[Path]:
+    """The folders of all categories in `root`, in natural order; `root` itself where it is one category.
+
+    Raises:
+        DataError: there is none.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder. Give the folder that holds the categories.")
+    if layout_of(root):
+        return [root]
+    for place in (root, root / _INNER_ROOT):
+        if found := [path for path in list_folders(place) if layout_of(path)]:
+            return found
+    raise DataError(f"{root} holds no category; {layouts_in_words()}. It holds: {some_of(root)}.")
 
 
 def _category_folder(root: Path, category: str) -> Path:
     folder = Workspace(root).category(category).root
     if not root.is_dir():
         raise DataError(f"{root}: no such folder. Give the folder that holds {category!r}, or its own.")
-    if folder.is_dir() and _has_layout(folder):
-        return folder
-    if _has_layout(root):
-        return root
+    for place in (folder, root, root / _INNER_ROOT / category):
+        if layout_of(place):
+            return place
     if folder.is_dir():
-        raise DataError(f"{folder}: neither layout is there; {_layouts()}. It holds: {_listing(folder)}.")
-    there = [path.name for path in sorted(_folders(root), key=natural_key) if _has_layout(path)]
-    names = ", ".join(there) or "none"
-    raise DataError(f"{root} holds no category {category!r}. Categories there: {names}; {_layouts()}.")
-
-
-def _has_layout(folder: Path) -> bool:
-    return (folder / "train" / GOOD).is_dir() or (folder / GOOD).is_dir()
-
-
-def _load_mvtec(folder: Path, category: str) -> CategoryData:
-    train = _good_images(folder / "train" / GOOD)
-    good = [Sample(path, 0, None, GOOD) for path in list_images(folder / "test" / GOOD)]
-    kinds = {
-        path.name: list_images(path)
-        for path in sorted(_folders(folder / "test"), key=natural_key)
-        if path.name != GOOD
-    }
-    defects = _with_masks(kinds, folder / "ground_truth")
-    return CategoryData(category, folder, "mvtec", train, (*good, *defects))
-
-
-def _load_plain(folder: Path, category: str) -> CategoryData:
-    good = _good_images(folder / GOOD)
-    defect = folder / "defect"
-    kinds = {UNNAMED_DEFECT: list_images(defect)}
-    for path in sorted(_folders(defect), key=natural_key):
-        kinds[path.name] = kinds.get(path.name, ()) + list_images(path)
-    defects = _with_masks(kinds, folder / "masks")
-    if not defects:
-        return CategoryData(category, folder, "folder", good, ())
-    aside = _good_for_test(good)
-    train = tuple(path for path in good if path not in aside)
-    test = [Sample(path, 0, None, GOOD) for path in good if path in aside]
-    return CategoryData(category, folder, "folder", train, (*test, *defects))
-
-
-def _good_for_test(good: tuple[Path, ...]) -> frozenset[Path]:
-    """The share of plain good images that is tested on: by their names alone, so the same for every seed.
-
-    A name's hash decides, so images added later leave the others where they are (unless there are so
-    few that the minimum had to be filled up).
-    """
-    place = {path: int.from_bytes(sha256(path.name.encode()).digest()[:8], "big") / 2**64 for path in good}
-    below = sum(value < GOOD_TEST_SHARE for value in place.values())
-    count = min(max(MIN_GOOD_TEST, below), len(good) // 2)
-    return frozenset(sorted(good, key=place.__getitem__)[:count])
-
-
-def _with_masks(kinds: dict[str, tuple[Path, ...]], masks: Path) -> list[Sample]:
-    found = find_masks(kinds, masks, UNNAMED_DEFECT)
-    return [Sample(path, 1, found.get(path), kind) for kind, paths in kinds.items() for path in paths]
-
-
-def _good_images(folder: Path) -> tuple[Path, ...]:
-    images = list_images(folder)
-    if not images:
         raise DataError(
-            f"{folder} holds no image (suffixes: {_suffixes()}). It holds: {_listing(folder)}. "
-            "Put the images of good parts directly into it, not into subfolders."
+            f"{folder}: no known layout is there; {layouts_in_words()}. It holds: {some_of(folder)}."
         )
-    return images
+    names = ", ".join(path.name for path in list_folders(root) if layout_of(path)) or "none"
+    raise DataError(
+        f"{root} holds no category {category!r}. Categories there: {names}; {layouts_in_words()}."
+    )
 
 
-def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
+def _missing_images(recognition: Recognition, listing: Listing, folder: Path) -> list[str]:
+    """Counts that are not the published ones, and kinds of defects without an image."""
+    expected, found = recognition.expected.counts, found_counts(listing)
+    if listing.own_split:
+        good = "good images"
+        expected = {good: expected["train good"] + expected["test good"], "defects": expected["defects"]}
+        found = {good: found["train good"] + found["test good"], "defects": found["defects"]}
+    wrong = [f"{found[use]} of {count} {use}" for use, count in expected.items() if found[use] != count]
+    if not wrong:
         return []
-    return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-
-
-def _listing(folder: Path, limit: int = 12) -> str:
-    names = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return (", ".join(names[:limit]) or "nothing") + more
-
-
-def _suffixes() -> str:
-    return " ".join(sorted(IMAGE_SUFFIXES))
-
-
-def _layouts() -> str:
-    return _LAYOUTS.format(suffixes=_suffixes())
+    kinds = sorted(recognition.expected.kinds - {kind for kind, images in listing.kinds.items() if images})
+    absent = f"; no image of {', '.join(kinds)}" if kinds else ""
+    title, source = recognition.data_set.title, recognition.data_set.source
+    return [
+        f"the copy of {title} {folder.absolute().name} is incomplete: {', '.join(wrong)}{absent}. Unpack the "
+        f"data set's archive again ({source}); figures of this copy do not compare with published ones."
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from realnet_edge.imaging import load_mask
 _DARK = 24
 # Between two aspect ratios: cropping by a pixel or two is no other shape.
 _ASPECT_TOLERANCE = 0.02
+_TEST_GOOD = "test good"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class CategoryReport:
     """The result of `examine`.
 
     Attributes:
-        category, root, layout: as in `CategoryData`.
+        category, root, layout, data_set, foreground: as in `CategoryData`.
+        evidence: what the data set was recognised by; empty where none was.
+        expected: the published counts, under "train good", "test good" and "defects"; empty where unknown.
         counts: images: "train", "test good", and "test <kind>" for each kind of defect.
         masks: defects that have a ground-truth mask.
         splits: images in each part of the training images; empty where there are too few.
@@ -46,15 +49,35 @@ class CategoryReport:
     modes: dict[str, int]
     problems: tuple[str, ...]
     warnings: tuple[str, ...]
+    data_set: str = ""
+    foreground: str | None = None
+    evidence: str = ""
+    expected: dict[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
         return not self.problems
 
+    @property
+    def found(self) -> dict[str, int]:
+        """Images under the names of `expected`."""
+        tested = {name: count for name, count in self.counts.items() if name.startswith("test ")}
+        good = tested.pop(_TEST_GOOD, 0)
+        return {
+            "train good": self.counts.get("train good", 0),
+            "test good": good,
+            "defects": sum(tested.values()),
+        }
+
+    @property
+    def complete(self) -> bool | None:
+        """Whether the counts are the published ones; None where those are unknown."""
+        return self.found == self.expected if self.expected else None
+
     def to_dict(self) -> dict[str, Any]:
-        """A JSON document with all fields and `ok`."""
-        document = asdict(self)
-        return {**document, "problems": list(self.problems), "warnings": list(self.warnings), "ok": self.ok}
+        """A JSON document with all fields, `complete` and `ok`."""
+        document = {**asdict(self), "problems": list(self.problems), "warnings": list(self.warnings)}
+        return {**document, "complete": self.complete, "ok": self.ok}
 
 
 def examine(category: CategoryData, seed: int = 0) -> CategoryReport:
@@ -63,7 +86,12 @@ def examine(category: CategoryData, seed: int = 0) -> CategoryReport:
     test = inspect_images([sample.path for sample in category.test])
     facts = [*train, *test]
     problems = [fact.problem for fact in facts if fact.problem is not None]
-    problems += _mask_problems(category, test)
+    known = category.recognition
+    found = _mask_problems(category, test)
+    # Some published masks are empty, and nobody is to mend those.
+    as_published = known is not None and sum(empty for _, empty in found) <= known.expected.empty_masks
+    problems += [words for words, empty in found if not (empty and as_published)]
+    as_they_are = [words for words, empty in found if empty and as_published]
     splits: dict[str, int] = {}
     try:
         made = make_splits(category, seed)
@@ -86,12 +114,21 @@ def examine(category: CategoryData, seed: int = 0) -> CategoryReport:
         sizes=_tally(f"{fact.size[1]} x {fact.size[0]}" for fact in usable),
         modes=_tally(fact.mode for fact in usable),
         problems=tuple(problems),
-        warnings=tuple(_warnings(category, train, test)),
+        warnings=(*category.gaps, *as_they_are, *_warnings(category, train, test)),
+        data_set=category.data_set,
+        foreground=category.foreground,
+        evidence=known.evidence if known else "",
+        expected=known.expected.counts if known else {},
     )
 
 
-def _mask_problems(category: CategoryData, test: Sequence[ImageFacts]) -> list[str]:
-    """Masks that cannot be decoded, are empty, or are not of their image's shape."""
+def unusable(category: str, root: Path, problem: str) -> CategoryReport:
+    """The report of a category that cannot even be listed."""
+    return CategoryReport(category, str(root), "", {}, 0, {}, {}, {}, (problem,), ())
+
+
+def _mask_problems(category: CategoryData, test: Sequence[ImageFacts]) -> list[tuple[str, bool]]:
+    """Masks that cannot be decoded, are not of their image's shape or, with True, mark nothing."""
     problems = []
     for sample, fact in zip(category.test, test, strict=True):
         if sample.mask is None or fact.problem is not None:
@@ -99,17 +136,17 @@ def _mask_problems(category: CategoryData, test: Sequence[ImageFacts]) -> list[s
         try:
             mask = load_mask(sample.mask)
         except DataError as error:
-            problems.append(str(error))
+            problems.append((str(error), False))
             continue
         if not _same_aspect([_aspect(mask.shape), _aspect(fact.size)]):
-            problems.append(
+            words = (
                 f"{sample.mask}: {mask.shape[1]} x {mask.shape[0]} pixels, but its image "
                 f"{sample.path.name} has {fact.size[1]} x {fact.size[0]}."
             )
+            problems.append((words, False))
         elif not mask.any():
-            problems.append(
-                f"{sample.mask}: no pixel is marked (above 0), but {sample.path.name} is a defect."
-            )
+            words = f"{sample.mask}: no pixel is marked (above 0), but {sample.path.name} is a defect."
+            problems.append((words, True))
     return problems
 
 
@@ -135,7 +172,7 @@ def _warnings(category: CategoryData, train: Sequence[ImageFacts], test: Sequenc
         found.append("there is no defective image: training works, accuracy cannot be measured.")
     elif not any(sample.label == 0 for sample in category.test):
         found.append("there is no good test image: image AUROC and false alarms cannot be measured.")
-    elif not category.has_masks:
+    elif all(sample.mask is None for sample in category.defects):
         found.append("there are no masks: pixel AUROC and AU-PRO cannot be measured.")
     return found
 

@@ -120,18 +120,24 @@ def choose_foreground(images: Sequence[npt.NDArray[np.uint8]]) -> tuple[Foregrou
     return rule, f"{rule}: {figures}, on {seen}"
 
 
-def resolve_foreground(text: str, images: Sequence[npt.NDArray[np.uint8]]) -> tuple[ForegroundRule, str]:
+def resolve_foreground(
+    text: str, images: Sequence[npt.NDArray[np.uint8]], published: str | None = None
+) -> tuple[ForegroundRule, str]:
     """The rule a setting stands for, and why.
 
     Args:
-        text: "auto" (chosen from the images), a published preset such as "mvtec/screw", or a rule
-            as `ForegroundRule.parse` reads it.
+        text: "auto" (the published rule where there is one, else chosen from the images), a published
+            preset such as "mvtec/screw", or a rule as `ForegroundRule.parse` reads it.
         images: normal images, (H, W, 3) uint8 RGB; only "auto" looks at them.
+        published: the preset of the data set and category that the images were recognised as, if any;
+            some data sets have no published rules.
 
     Raises:
         ConfigError: the text is none of these.
         DataError: "auto" without images.
     """
+    if text == "auto" and published in PRESETS:
+        return PRESETS[published], f"{PRESETS[published]}: published for {published}, which this is a copy of"
     if text == "auto":
         return choose_foreground(images)
     if "/" in text:

@@ -65,7 +65,7 @@ def prepare(
     paths = splits.paths(category.root, "train")
     size = model_config.image_size
     sample = load_batch([paths[index] for index in evenly_spread(len(paths), MAX_IMAGES)], (size, size))
-    rule, reason = resolve_foreground(synthesis.foreground, list(sample))
+    rule, reason = resolve_foreground(synthesis.foreground, list(sample), category.foreground)
     training = AnomalyDataset(paths, size, synthesis, rule, train.seed)
     # Validation judges images as they are: no rotation or flips.
     plain = SynthesisConfig(source=synthesis.source, foreground=synthesis.foreground)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from realnet_edge.cli.main import cli
 from realnet_edge.config import DEFAULT_SOURCE
+from realnet_edge.synthesis import PRESETS
 
 
 @pytest.fixture
@@ -88,3 +89,11 @@ def test_a_picture_needs_a_known_suffix(data: Path, tmp_path: Path) -> None:
     result = preview(data, tmp_path / "sheet.pdf")
     assert result.exit_code == 2
     assert ".png" in result.stderr
+
+
+def test_a_copy_of_a_published_data_set_gets_its_published_rule(mvtec_root: Path, tmp_path: Path) -> None:
+    arguments = ["synth", "preview", "--data", str(mvtec_root), "--category", "screw", "--images", "1"]
+    more = ["--size", "64", "--source", "scratches", "--out", str(tmp_path / "sheet.png"), "--json"]
+    document = json.loads(CliRunner().invoke(cli, [*arguments, *more]).stdout)
+    assert document["foreground"] == PRESETS["mvtec/screw"].to_dict()
+    assert "published for mvtec/screw" in document["reason"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,24 @@ def test_wrong_options_are_usage_errors(tmp_path: Path, options: list[str], mess
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 2 or (result.exception is not None and result.exception.exit_code == 2)  # type: ignore[attr-defined]  # our errors carry it
     assert message in result.output + str(result.exception)
+
+
+def test_a_partial_copy_is_warned_of_and_its_published_foreground_is_taken(
+    tmp_path: Path, published_copy: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published_copy(tmp_path, "btad", "01", (400, 20, 49))
+    asked: list[Any] = []
+
+    def reached(text: str, images: Any, published: str | None) -> None:
+        asked.extend([text, len(images), published])
+        raise ReachedError
+
+    monkeypatch.setattr("realnet_edge.training.preparation.resolve_foreground", reached)
+    arguments = ["--data", str(tmp_path), "--category", "01", "--workspace", str(tmp_path / "ws")]
+    result = CliRunner().invoke(command, arguments)
+    assert isinstance(result.exception, ReachedError), result.output
+    assert asked == ["auto", 32, "btad/01"]
+    assert "Warning: the copy of BTAD 01 is incomplete: 20 of 21 test good." in result.stderr
 
 
 def test_too_few_images_say_how_many_are_needed(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_missing_root(tmp_path: Path) -> None:
 
 def test_neither_layout(tmp_path: Path) -> None:
     (tmp_path / "nut" / "images").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"neither layout is there.*") as caught:
+    with pytest.raises(DataError, match=r"no known layout is there.*") as caught:
         load_category(tmp_path, "nut")
     assert "It holds: images/" in str(caught.value)
 

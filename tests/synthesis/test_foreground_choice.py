@@ -76,3 +76,12 @@ def test_a_setting_is_auto_a_preset_or_a_rule(bar_images: list[np.ndarray]) -> N
     assert str(resolve_foreground("triangle:bright:4:4", [])[0]) == "triangle:bright:4:4"
     with pytest.raises(ConfigError, match="mvtec/screw"):
         resolve_foreground("mvtec/bolt", [])
+
+
+def test_auto_takes_the_published_rule_of_a_copy_and_says_so(bar_images: list[np.ndarray]) -> None:
+    rule, reason = resolve_foreground("auto", [], "mvtec/pill")
+    assert rule == PRESETS["mvtec/pill"]
+    assert reason == f"{rule}: published for mvtec/pill, which this is a copy of"
+    # A data set without published rules, and a rule of one's own, are as before.
+    assert resolve_foreground("auto", bar_images, "mvtec2/can") == choose_foreground(bar_images)
+    assert resolve_foreground("whole", bar_images, "mvtec/pill")[0] == ForegroundRule()
