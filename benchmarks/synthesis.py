@@ -13,9 +13,6 @@ Rows are appended to benchmarks/results/synthesis.csv.
 from __future__ import annotations
 
 import argparse
-import csv
-import datetime
-import platform
 import statistics
 import tempfile
 import time
@@ -25,9 +22,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from rows import RESULTS, append_rows, machine
 
-from realnet_edge import __version__
-from realnet_edge.files import atomic_path
 from realnet_edge.imaging import load_batch
 from realnet_edge.synthesis import (
     OWN_SOURCES,
@@ -39,7 +35,6 @@ from realnet_edge.synthesis import (
     synthesise,
 )
 
-RESULTS = Path(__file__).parent / "results" / "synthesis.csv"
 ROUNDS = 5
 
 
@@ -122,39 +117,6 @@ def measure(
     ]
 
 
-def append_rows(rows: list[dict[str, object]]) -> None:
-    """Add rows to the results, the file replaced as a whole."""
-    old = list(csv.DictReader(RESULTS.open(newline=""))) if RESULTS.is_file() else []
-    with atomic_path(RESULTS) as temporary, temporary.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows([*old, *rows])
-
-
-def machine() -> dict[str, object]:
-    """What the figures were measured on."""
-    cpu = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in _lines(Path("/proc/cpuinfo"))
-            if line.startswith("model name")
-        ),
-        platform.processor() or platform.machine(),
-    )
-    return {
-        "date": datetime.date.today().isoformat(),
-        "device": cpu,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "opencv": cv2.__version__,
-        "realnet_edge": __version__,
-    }
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.is_file() else []
-
-
 def main() -> None:
     """Measure, print and append."""
     parser = argparse.ArgumentParser(
@@ -175,9 +137,11 @@ def main() -> None:
         rows = []
         for rule in dict.fromkeys((choose_foreground(images)[0], ForegroundRule())):
             for row in measure(images, rule, textures, options.seconds):
-                rows.append({"images": name, **row, **machine()})
+                rows.append(
+                    {"images": name, **row, **machine(numpy="numpy", opencv="opencv-python-headless")}
+                )
                 print(f"{row['source']:10} {rule!s:16} {row['ms_per_sample']:7} ms a sample")
-    append_rows(rows)
+    append_rows(RESULTS / "synthesis.csv", rows)
 
 
 if __name__ == "__main__":

@@ -73,6 +73,7 @@ PRESETS: dict[str, Preset] = {
             widths=(16, 24, 32),
             rrs_max=48,
             rrs_mean=48,
+            rrs_order="plane",
             standardise=True,
             match_exposure=True,
             group_width=4,
@@ -89,6 +90,7 @@ PRESETS: dict[str, Preset] = {
             validate_every=100,
             afs_batches=2,
             statistics_batches=16,
+            precision="auto",
         ),
     ),
 }

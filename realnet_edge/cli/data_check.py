@@ -187,4 +187,5 @@ def _count(report: CategoryReport) -> str:
 
 
 def _verdict(report: CategoryReport) -> str:
-    return "ready." if report.ok else f"{len(report.problems)} problems to mend."
+    count = len(report.problems)
+    return "ready." if report.ok else f"{count} problem{'s' if count > 1 else ''} to mend."

@@ -26,7 +26,10 @@ from realnet_edge.errors import ConfigError
 from realnet_edge.presets import PRESETS, preset
 
 if TYPE_CHECKING:
-    from realnet_edge.training.state import Progress
+    from realnet_edge.workspace import CategoryPaths
+
+# A network that has seen fewer batches than this has hardly begun, whatever its figures say.
+_FEW_STEPS = 200
 
 
 def _numbers(
@@ -105,7 +108,7 @@ def _numbers(
 @click.option("--light", type=float, metavar="SHARE", help="Vary brightness, contrast by up to this share.")
 @click.option("--noise", type=float, metavar="LEVELS", help="Noise on all images, up to so many grey levels.")
 @click.option("--steps", type=int, help="Most optimiser steps.")
-@click.option("--minutes", type=float, help="Most minutes of training; 0 for no limit.")
+@click.option("--minutes", type=float, help="Most minutes of steps and validations; 0 for no limit.")
 @click.option("--patience", type=int, help="Validations without improvement before it stops; 0 for never.")
 @click.option("--batch", type=int, help="Images a step.")
 @click.option("--learning-rate", type=float, help="Adam's peak rate.")
@@ -162,6 +165,7 @@ def command(
     the same command with --resume goes on from there.
     """
     from realnet_edge.cli.output import print_json, say
+    from realnet_edge.cli.training_bar import TrainingBar
     from realnet_edge.cli.training_packages import need_training_packages
     from realnet_edge.data import load_category
     from realnet_edge.workspace import Workspace
@@ -182,29 +186,52 @@ def command(
     is_main = environment_group().is_main
     for gap in found.gaps if is_main else ():
         say(f"Warning: {gap}")
-    with _Bar(config.steps, config.minutes, shown=is_main) as bar:
-        checkpoint = train(
-            found,
-            paths,
-            model,
-            synthesis,
-            config,
-            weights=weights,
-            resume=resume,
-            overwrite=overwrite,
-            listeners=Listeners(say, bar.update),
-        )
+    try:
+        with TrainingBar(config.steps, config.minutes, shown=is_main) as bar:
+            checkpoint = train(
+                found,
+                paths,
+                model,
+                synthesis,
+                config,
+                weights=weights,
+                resume=resume,
+                overwrite=overwrite,
+                listeners=Listeners(say, bar.update),
+            )
+    except KeyboardInterrupt:
+        if is_main:
+            say(_interrupted(paths))
+        raise
     if not is_main:
         return
     facts = {k: v for k, v in checkpoint.training.items() if k not in ("history", "model")}
     say(
-        f"stopped by {facts['stopped']} after {facts['steps']} steps and {facts['minutes']:.1f} minutes; "
-        f"the best validation was {facts['best_score']:.2f} at step {facts['best_step']}"
+        f"stopped by {facts['stopped']} after {facts['steps']} steps and {facts['minutes']:.1f} minutes; the "
+        f"best validation (mean of image AUROC and pixel AP) was {facts['best_score']:.2f} at step "
+        f"{facts['best_step']}"
     )
+    if facts["steps"] < _FEW_STEPS:
+        say(
+            f"Warning: after {facts['steps']} steps this model has hardly begun to learn; usable ones take "
+            "about a thousand. Give more --minutes or --steps, or train on a faster or idle machine."
+        )
     say(f"checkpoint: {paths.checkpoint}\ncurves:     {paths.root / 'training-curves.png'}")
-    say(f"next:       realnet-edge build --category {category} --precision fp16 --workspace {workspace}")
+    say(f"next:       realnet-edge build --category {category} --precision int8 --workspace {workspace}")
     if as_json:
         print_json({"checkpoint": str(paths.checkpoint), "training": facts})
+
+
+def _interrupted(paths: CategoryPaths) -> str:
+    """What is left of a training that was stopped from outside."""
+    from realnet_edge.training.state import read_settings
+
+    saved = read_settings(paths.training)
+    if saved is None:
+        return (
+            "interrupted before the first validation: nothing was saved. Begin again with the same command."
+        )
+    return f"interrupted; step {saved[0].step} is saved: go on with the same command and --resume."
 
 
 def _taken(given: dict[str, Any], settings: type[ModelConfig] | type[SynthesisConfig]) -> dict[str, Any]:
@@ -251,40 +278,3 @@ def _blocks(architecture: str, taps: int) -> tuple[int, ...]:
             f"architecture is {architecture!r}; valid: {', '.join(ARCHITECTURES)}, or how many taps each "
             "block takes, such as 2,2."
         ) from error
-
-
-class _Bar:
-    """Progress with an estimate on a terminal; nothing elsewhere, where the milestones are enough."""
-
-    def __init__(self, steps: int, minutes: float, shown: bool) -> None:
-        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
-
-        from realnet_edge.cli.output import console
-
-        self._steps = steps
-        self._minutes = minutes
-        self._bar = RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left:"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not shown or not console.is_terminal or console.quiet,
-        )
-        self._task = self._bar.add_task("training", total=1.0)
-
-    def __enter__(self) -> _Bar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def update(self, progress: Progress, reconstruction: float, segmentation: float) -> None:
-        done = progress.step / self._steps
-        if self._minutes > 0:
-            done = max(done, progress.minutes / self._minutes)
-        text = f"step {progress.step}  losses {reconstruction:.3f} {segmentation:.4f}"
-        self._bar.update(self._task, completed=min(1.0, done), description=text)

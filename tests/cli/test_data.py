@@ -56,7 +56,7 @@ def test_a_problem_is_named_and_exits_with_1(parts: Path) -> None:
     assert result.exit_code == 1
     assert "Problem: " in result.stderr
     assert "7.png: the file is empty" in result.stderr
-    assert "1 problems to mend" in result.stderr
+    assert "1 problem to mend" in result.stderr
     as_json = CliRunner().invoke(cli, [*arguments, "--json"])
     assert as_json.exit_code == 1
     assert "7.png" in json.loads(as_json.stdout)["problems"][0]

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
+from realnet_edge.cli.main import cli
 from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
 from realnet_edge.data import CategoryData
 from realnet_edge.errors import CheckpointError
@@ -116,36 +120,57 @@ def test_curves_are_a_picture(trained: Path) -> None:
         assert picture.size[0] > 800
 
 
+def arguments(category: CategoryData, workspace: Path) -> list[str]:
+    """A command line that trains on `cells` and saves a state every second step."""
+    settings = {
+        "--preset": "demo",
+        "--image-size": "64",
+        "--planes": "8,16,16",
+        "--widths": "8,8,16",
+        "--rrs-max": "8",
+        "--rrs-mean": "8",
+        "--batch": "4",
+        "--minutes": "0",
+        "--validate-every": "2",
+        "--afs-batches": "1",
+        "--warmup": "0",
+        "--workers": "0",
+        "--threads": "1",
+    }
+    places = ["--data", str(category.root.parent), "--category", "cells", "--workspace", str(workspace)]
+    return ["train", *places, *(part for pair in settings.items() for part in pair), "--no-flip"]
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_ctrl_c_says_what_is_left(category: CategoryData, tmp_path: Path, saved: bool) -> None:
+    """A real SIGINT: after the first saved state, or before there can be one."""
+    training = Workspace(tmp_path).category("cells").training
+    ended = threading.Event()
+    # All is imported by now, so three seconds lead to the choice of features or the first steps.
+    started = time.monotonic()
+
+    def interrupt() -> None:
+        while not ended.wait(0.05):
+            if (training / "state.json").exists() or (not saved and time.monotonic() > started + 3):
+                os.kill(os.getpid(), signal.SIGINT)
+                return
+
+    rest = ["--steps", "100000", *([] if saved else ["--validate-every", "100000"])]
+    watcher = threading.Thread(target=interrupt)
+    watcher.start()
+    result = CliRunner().invoke(cli, [*arguments(category, tmp_path), *rest])
+    ended.set()
+    watcher.join()
+    assert result.exit_code == 1
+    wanted = "is saved: go on with the same command and --resume" if saved else "nothing was saved"
+    assert wanted in result.stderr
+    assert (training / "state.json").exists() == saved
+
+
 def test_a_killed_training_resumes_to_the_same_weights(category: CategoryData, tmp_path: Path) -> None:
     """The real command, a real SIGKILL after the first saved state, then --resume."""
     paths = Workspace(tmp_path).category("cells")
-    command = [sys.executable, "-m", "realnet_edge", "train", "--data", str(category.root.parent)]
-    command += ["--category", "cells", "--workspace", str(tmp_path), "--preset", "demo", "--no-flip"]
-    command += [
-        "--image-size",
-        "64",
-        "--planes",
-        "8,16,16",
-        "--widths",
-        "8,8,16",
-        "--rrs-max",
-        "8",
-        "--rrs-mean",
-        "8",
-    ]
-    command += [
-        "--batch",
-        "4",
-        "--steps",
-        "16",
-        "--minutes",
-        "0",
-        "--validate-every",
-        "2",
-        "--afs-batches",
-        "1",
-    ]
-    command += ["--warmup", "0", "--workers", "0", "--threads", "1"]
+    command = [sys.executable, "-m", "realnet_edge", *arguments(category, tmp_path), "--steps", "16"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     state = paths.training / "state.json"
     deadline = time.monotonic() + 300
