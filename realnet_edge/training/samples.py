@@ -2,6 +2,10 @@
 
 A sample depends on the seed and its running number alone, never on workers or on what came before:
 that is what makes a resumed training equal to an uninterrupted one.
+
+Where images are cut into tiles, a sample is a tile. What an image has to say as a whole is taken from the
+whole: the foreground, for a threshold from a tile without the object means nothing, and the mean grey level
+that exposure is matched by.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -20,8 +25,27 @@ from torch.utils.data import DataLoader, Dataset
 from realnet_edge.config import SynthesisConfig
 from realnet_edge.imaging import load_batch
 from realnet_edge.synthesis import AnomalySource, ForegroundRule, foreground_mask, make_source, synthesise
+from realnet_edge.tiles import TileGrid
+from realnet_edge.training.windows import Window, draw_window, level_with
 
-Item = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.bool_], bool]
+
+class Item(NamedTuple):
+    """One sample.
+
+    Attributes:
+        normal: (S, S, 3) uint8, without an anomaly.
+        shown: the same, with one where the sample `carries` one.
+        mask: (S, S) bool, where it lies.
+        carries: whether there is one.
+        levels: mean grey levels of the whole images with `normal` and with `shown` in them, where the sample
+            is a tile; None where it is the image itself.
+    """
+
+    normal: npt.NDArray[np.uint8]
+    shown: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.bool_]
+    carries: bool
+    levels: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -33,18 +57,37 @@ class Batch:
         anomalous: (A, S, S, 3) uint8, the images of the samples that carry an anomaly.
         carries: (N,) bool, which samples carry one; A of them do.
         mask: (N, S, S) int64, 1 where anomalous.
+        levels: (N + A,) float32, mean grey levels of the whole images that `normal` and then `anomalous` are
+            tiles of, as `InputNormalisation` takes them; None where they are no tiles.
     """
 
     normal: Tensor
     anomalous: Tensor
     carries: Tensor
     mask: Tensor
+    levels: Tensor | None = None
 
     @property
     def images(self) -> Tensor:
         """(N, S, S, 3) uint8, what the model is shown: the anomalous image of a sample that carries one."""
-        shown = self.normal.clone()
-        shown[self.carries] = self.anomalous
+        return self._shown(self.normal, self.anomalous)
+
+    @property
+    def image_levels(self) -> Tensor | None:
+        """(N,) float32 `levels` of `images`."""
+        normal, anomalous = self.level_parts
+        return None if normal is None or anomalous is None else self._shown(normal, anomalous)
+
+    @property
+    def level_parts(self) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """`levels` of `normal` and of `anomalous`."""
+        if self.levels is None:
+            return None, None
+        return self.levels[: len(self.normal)], self.levels[len(self.normal) :]
+
+    def _shown(self, normal: Tensor, anomalous: Tensor) -> Tensor:
+        shown = normal.clone()
+        shown[self.carries] = anomalous
         return shown
 
 
@@ -53,44 +96,78 @@ class AnomalyDataset(Dataset[Item]):
 
     Args:
         paths: normal images to draw from; decoded once and kept in memory.
-        size: side of the square images in pixels.
+        size: side of the square images in pixels, or the grid of tiles that images are cut into.
         config: sources, share of anomalies, rotation and flips.
         rule: the category's foreground.
         seed: with the number, all that a sample depends on.
         share: share of samples with an anomaly, where it differs from the configuration's.
+        jitter: most pixels that a tile is moved from its place in the grid, along each axis.
+
+    Attributes:
+        images: (K, H, W, 3) uint8, the whole images as the engine will take them.
     """
 
     def __init__(
         self,
         paths: Sequence[Path],
-        size: int,
+        size: int | TileGrid,
         config: SynthesisConfig,
         rule: ForegroundRule,
         seed: int,
         share: float | None = None,
+        jitter: int = 0,
     ) -> None:
-        self.images = load_batch(paths, (size, size))
+        self.grid = TileGrid(1, 1, size) if isinstance(size, int) else size
+        self.jitter = jitter
+        self.images = load_batch(paths, self.grid.size)
         self.config = config
         self.rule = rule
         self.seed = seed
         self.share = config.anomalous_share if share is None else share
-        self.source: AnomalySource = make_source(config.source, list(self.images), size, rule)
+        # Patches come from whole images: there their foreground is known, and what lies beside a tile.
+        self.source: AnomalySource = make_source(
+            config.source, list(self.images), self.grid.side, rule, self.grid.size
+        )
+
+    def __len__(self) -> int:
+        """Samples of an epoch: every tile of every image."""
+        return len(self.images) * self.grid.count
 
     def __getitem__(self, number: int) -> Item:
         rng = np.random.default_rng([self.seed, number])
-        image = self._augment(self.images[self._position(number)], rng)
+        position, tile = divmod(self._position(number), self.grid.count)
+        whole = self._augment(self.images[position], rng)
         if not self._carries(number):
+            window = draw_window(self.grid, tile, self.jitter, rng)
+            image = np.ascontiguousarray(whole[window])
             image = _noisy(self._noise(image.shape, rng), image)
-            return image, image, np.zeros(image.shape[:2], np.bool_), False
-        made = synthesise(image, foreground_mask(image, self.rule), self.source, rng)
+            return self._item(whole, window, image, image, np.zeros(image.shape[:2], np.bool_), False)
+        foreground = foreground_mask(whole, self.rule)
+        window = draw_window(self.grid, tile, self.jitter, rng, foreground)
+        image = np.ascontiguousarray(whole[window])
+        made = synthesise(image, foreground[window], self.source, rng)
         # The same noise over both, anomaly included: what is pasted in must not be told by its lack.
         noise = self._noise(image.shape, rng)
-        return _noisy(noise, image), _noisy(noise, made.image), made.mask, True
+        return self._item(whole, window, _noisy(noise, image), _noisy(noise, made.image), made.mask, True)
+
+    def _item(
+        self,
+        whole: npt.NDArray[np.uint8],
+        window: Window,
+        normal: npt.NDArray[np.uint8],
+        shown: npt.NDArray[np.uint8],
+        mask: npt.NDArray[np.bool_],
+        carries: bool,
+    ) -> Item:
+        levels = None
+        if self.grid.count > 1:
+            levels = level_with(whole, window, normal), level_with(whole, window, shown)
+        return Item(normal, shown, mask, carries, levels)
 
     def _position(self, number: int) -> int:
-        """Which image sample `number` uses: every epoch is a permutation of all of them."""
-        epoch, place = divmod(number, len(self.images))
-        order = np.random.default_rng([self.seed, 0xE90C4, epoch]).permutation(len(self.images))
+        """Which image and tile sample `number` uses: every epoch is a permutation of all of them."""
+        epoch, place = divmod(number, len(self))
+        order = np.random.default_rng([self.seed, 0xE90C4, epoch]).permutation(len(self))
         return int(order[place])
 
     def _carries(self, number: int) -> bool:
@@ -133,11 +210,14 @@ def _turned(image: npt.NDArray[np.uint8], most: float, rng: np.random.Generator)
     """Turned by up to `most` degrees: half the time by any angle, else by quarter turns.
 
     Interpolation changes sharpness a little, and the images to be judged will be as sharp as the
-    camera made them: so half of the samples must be, too.
+    camera made them: so half of the samples must be, too. An image that is not square is turned by half
+    turns instead of quarters, for a quarter turn would change its shape.
     """
-    if rng.random() < 0.5:
-        return np.rot90(image, int(rng.integers(-int(most // 90), int(most // 90) + 1)))
     height, width = image.shape[:2]
+    if rng.random() < 0.5:
+        quarters = 1 if height == width else 2
+        times = int(most // (90 * quarters))
+        return np.rot90(image, quarters * int(rng.integers(-times, times + 1)))
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), rng.uniform(-most, most), 1.0)
     turned = cv2.warpAffine(
         image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
@@ -147,14 +227,17 @@ def _turned(image: npt.NDArray[np.uint8], most: float, rng: np.random.Generator)
 
 def collate(items: Sequence[Item]) -> Batch:
     """Stack samples; only those with an anomaly contribute a second image."""
-    normal, changed, masks, carries = zip(*items, strict=True)
-    size = normal[0].shape
-    anomalous = [image for image, has in zip(changed, carries, strict=True) if has]
+    normal = np.stack([item.normal for item in items])
+    anomalous = [item.shown for item in items if item.carries]
+    changed = np.stack(anomalous) if anomalous else np.empty((0, *normal.shape[1:]), np.uint8)
+    levels = [item.levels[0] for item in items if item.levels]
+    levels += [item.levels[1] for item in items if item.levels and item.carries]
     return Batch(
-        normal=torch.from_numpy(np.stack(normal)),
-        anomalous=torch.from_numpy(np.stack(anomalous) if anomalous else np.empty((0, *size), np.uint8)),
-        carries=torch.tensor(carries),
-        mask=torch.from_numpy(np.stack(masks).astype(np.int64)),
+        normal=torch.from_numpy(normal),
+        anomalous=torch.from_numpy(changed),
+        carries=torch.tensor([item.carries for item in items]),
+        mask=torch.from_numpy(np.stack([item.mask for item in items]).astype(np.int64)),
+        levels=torch.tensor(levels) if levels else None,
     )
 
 

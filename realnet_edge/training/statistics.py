@@ -38,7 +38,7 @@ def refresh_statistics(model: RealNet, dataset: AnomalyDataset, count: int, batc
         norm.momentum = None
     model.train()
     for part in batches(dataset, _FIRST, _FIRST + count * batch, batch, workers=0):
-        model(model.inputs(part.images))
+        model(model.inputs(part.images, part.image_levels))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()

@@ -198,7 +198,8 @@ class _Loop:
             group["lr"] = rate
         count = len(batch.normal)
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
-            normal = model.select(model.inputs(torch.cat([batch.normal, batch.anomalous])))
+            images = torch.cat([batch.normal, batch.anomalous])
+            normal = model.select(model.inputs(images, batch.levels))
             selected = []
             for block in normal:
                 # A sample without an anomaly is its own normal image: its features serve twice.
