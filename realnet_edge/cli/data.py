@@ -9,7 +9,9 @@ import click
 
 from realnet_edge.cli.options import category_option, data_option, json_option
 from realnet_edge.cli.output import console, print_json, say
+from realnet_edge.cli.tiles import see_images
 from realnet_edge.errors import DataError
+from realnet_edge.presets import DEFAULT_PRESET, preset
 
 if TYPE_CHECKING:
     from realnet_edge.data import CategoryReport
@@ -27,21 +29,29 @@ def command() -> None:
 @json_option
 @click.pass_context
 def check(context: click.Context, data: Path, category: str, seed: int, as_json: bool) -> None:
-    """Decode every image and mask of a category; exit with 1 if there is a problem."""
+    """Decode every image and mask of a category; exit with 1 if there is a problem.
+
+    Says so where images are so much larger than what `train` takes by default that small defects would be
+    lost.
+    """
     from realnet_edge.data import examine, load_category
 
     try:
         with console.status("Decoding images ..."):
-            report = examine(load_category(data, category), seed)
+            images = load_category(data, category)
+            report = examine(images, seed)
+            advice = see_images(images.train).advice(preset(DEFAULT_PRESET).model.grid)
     except DataError as error:
         if not as_json:
             raise
         print_json({"category": category, "ok": False, "problems": [str(error)]})
         context.exit(error.exit_code)
     if as_json:
-        print_json(report.to_dict())
+        print_json({**report.to_dict(), "advice": [advice] if advice else []})
     else:
         _show(report)
+        if advice:
+            say(f"Advice: {advice}")
     context.exit(0 if report.ok else DataError.exit_code)
 
 

@@ -10,6 +10,7 @@ import click
 
 from realnet_edge.backbones import BACKBONES
 from realnet_edge.cli.options import category_option, data_option, json_option, workspace_option
+from realnet_edge.cli.tiles import AUTO, read_tiles, see_images, with_chosen_tiles, with_tiles
 from realnet_edge.config import (
     ARCHITECTURES,
     PRECISIONS,
@@ -22,7 +23,8 @@ from realnet_edge.config import (
     grouped,
 )
 from realnet_edge.errors import ConfigError
-from realnet_edge.presets import PRESETS, preset
+from realnet_edge.presets import DEFAULT_PRESET, PRESETS, preset
+from realnet_edge.tile_advice import describe_choice
 
 if TYPE_CHECKING:
     from realnet_edge.training.state import Progress
@@ -48,7 +50,7 @@ def _numbers(
     "--preset",
     "preset_name",
     type=click.Choice(list(PRESETS)),
-    default="edge",
+    default=DEFAULT_PRESET,
     show_default=True,
     help="Settings to start from; the options below change single ones.",
 )
@@ -83,7 +85,20 @@ def _numbers(
     type=click.Choice(RRS_ORDERS),
     help="Kept planes one after the other by rank, or each in a place of its own.",
 )
-@click.option("--image-size", type=int, help="Side of the square input in pixels.")
+@click.option("--image-size", type=int, help="Side in pixels of the square the network sees: input or tile.")
+@click.option(
+    "--tiles",
+    callback=read_tiles,
+    metavar="ROWSxCOLUMNS|auto",
+    help="Cut images into tiles, for small defects on large images; auto: as many as their size asks for, up "
+    "to 4x4. An image takes as many times as long as it has tiles.",
+)
+@click.option(
+    "--tile-overlap",
+    type=int,
+    metavar="PIXELS",
+    help="Pixels of the input that neighbouring tiles share.  [default: an eighth of a tile]",
+)
 @click.option(
     "--match-exposure/--no-match-exposure",
     default=None,
@@ -149,7 +164,10 @@ def command(
         raise ConfigError("--resume and --overwrite contradict each other: give one of them.")
     base = preset(preset_name)
     given = {key: value for key, value in changes.items() if value is not None}
+    tiles, overlap = given.pop("tiles", None), given.pop("tile_overlap", None)
     model = _model_config(base.model, _taken(given, ModelConfig))
+    if tiles != AUTO:
+        model = with_tiles(model, tiles, overlap)
     synthesis = dataclasses.replace(base.synthesis, **_taken(given, SynthesisConfig))
     config = dataclasses.replace(base.train, **given)
     need_training_packages("train")
@@ -157,6 +175,12 @@ def command(
 
     paths = Workspace(workspace).category(category)
     found = load_category(data, category)
+    seen = see_images(found.train, synthesis.foreground)
+    if tiles == AUTO and seen.size is not None:
+        model = with_chosen_tiles(model, seen.size, overlap)
+        say(describe_choice(seen.size, model.grid))
+    if not resume and (advice := seen.advice(model.grid)):
+        say(f"Advice: {advice}")
     with _Bar(config.steps, config.minutes) as bar:
         checkpoint = train(
             found,
