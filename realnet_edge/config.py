@@ -22,8 +22,8 @@ DEFAULT_SOURCE = "patches:0.5,cutpaste:0.25,scratches:0.25"
 ARCHITECTURES = ("A", "B", "C")
 # What a training step may compute in.
 PRECISIONS = ("auto", "fp32", "bf16")
-# What a stored configuration means that was written before these settings existed.
-_BEFORE_TILES = {"tiles": (1, 1), "tile_overlap": 0}
+# What a stored `ModelConfig` means that was written before these settings existed.
+BEFORE_TILES: dict[str, Any] = {"tiles": [1, 1], "tile_overlap": 0}
 
 _Item = TypeVar("_Item")
 
@@ -201,7 +201,7 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> ModelConfig:
-        return from_dict(cls, {**_BEFORE_TILES, **document})
+        return from_dict(cls, {**BEFORE_TILES, **document})
 
 
 @dataclass(frozen=True)
