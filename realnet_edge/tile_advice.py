@@ -114,7 +114,7 @@ def describe_choice(size: tuple[int, int], grid: TileGrid) -> str:
 
 def cost(grid: TileGrid) -> str:
     """What the tiles of a grid cost, in words."""
-    return f"an image then takes about {grid.count} times as long"
+    return f"an image then takes about {grid.count} times as long as without tiles"
 
 
 def _by(size: tuple[int, int]) -> str:

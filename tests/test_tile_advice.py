@@ -100,7 +100,7 @@ def test_nothing_more_is_advised_than_can_be_had() -> None:
 def test_what_was_chosen_is_said_with_its_cost() -> None:
     assert describe_choice((600, 900), choose_tiles((600, 900), 256, 32)) == (
         "tiles: 2x3 with 32 pixels of overlap, images of 900 x 600 pixels as 704 x 480 instead of 256 x 256; "
-        "an image then takes about 6 times as long"
+        "an image then takes about 6 times as long as without tiles"
     )
     assert describe_choice((90, 90), ONE) == "tiles: none, images of 90 x 90 pixels as 256 x 256"
 
