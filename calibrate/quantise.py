@@ -73,7 +73,7 @@ def quantise_onnx(
     Args:
         source: FP32 ONNX from `onnx_from_checkpoint`.
         target: INT8 ONNX to make, in a folder of its own; over 2 GB its weights lie beside it.
-        images: uint8 (N, S, S, 3) RGB real images that training and threshold have not seen, N at least 5.
+        images: uint8 (N, H, W, 3) RGB real images that training and threshold have not seen, N at least 5.
         method: "minmax", "percentile" (99.999) or "entropy".
         exclude: beginnings of layer names that stay in float; "*" in one stands for anything.
         quantise_outputs: also quantise what the layers give, not only what they take. ONNX Runtime's int8
@@ -131,7 +131,7 @@ def check_calibration_images(images: npt.NDArray[np.uint8]) -> None:
         DataError: wrong type or shape, fewer than `MIN_IMAGES`, or all of them the same.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise DataError(f"calibration images are {images.shape} {images.dtype}, expected (N, S, S, 3) uint8.")
+        raise DataError(f"calibration images are {images.shape} {images.dtype}, expected (N, H, W, 3) uint8.")
     if len(images) < MIN_IMAGES:
         raise DataError(
             f"INT8 calibration needs at least {MIN_IMAGES} real images, got {len(images)}. Add good images "

@@ -42,7 +42,7 @@ class Sources:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) of the model's input."""
-        return (self.checkpoint.config.image_size,) * 2
+        return self.checkpoint.config.input_size
 
 
 def open_sources(workspace: Workspace, category: str, data_root: Path | None = None) -> Sources:
@@ -118,6 +118,7 @@ def _fits(report: ExportReport, folder: Path, checkpoint: Checkpoint, tolerance:
         report.checkpoint_sha256 == checkpoint.sha256
         and report.category == checkpoint.category
         and report.score_rule == checkpoint.score_rule
+        and report.input_size == checkpoint.config.input_size
         and report.versions.get("realnet-edge") == __version__
         and all(found.map_max_abs <= tolerance for found in report.parity)
     )

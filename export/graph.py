@@ -12,12 +12,16 @@ from torch import Tensor, nn
 from realnet_edge.config import SCORE_WINDOW
 from realnet_edge.kernels.rrs import resize, stack_planes
 from realnet_edge.model import RealNet, RealNetOutput, image_score
+from realnet_edge.model.tiling import cut, per_image, stitch
 
 OUTPUTS = ("anomaly_map", "score", "rrs_indices")
 
 
 class EngineGraph(nn.Module):
     """RealNet with normalisation, anomaly map and image score inside; no tracing hacks in the model itself.
+
+    Images are normalised whole and cut into the tiles of `ModelConfig.grid`; the score is that of the map
+    which the tiles' maps make together.
 
     Args:
         model: in evaluation mode.
@@ -45,22 +49,28 @@ class EngineGraph(nn.Module):
         """Map, score and chosen planes of a batch.
 
         Args:
-            image: uint8 (N, H, W, 3) RGB.
+            image: uint8 (N, H, W, 3) RGB of `ModelConfig.input_size`.
 
         Returns:
             anomaly_map float32 (N, H, W) in [0, 1], score float32 (N,) in [0, 1], rrs_indices int32
-            (N, k), and with `stages` the tensors of `stage_names`.
+            (N, tiles * k), a tile's after the other's, and with `stages` the tensors of `stage_names`, of
+            N * tiles each.
         """
-        normalised = self.model.inputs(image)
-        taps = self.model.backbone(normalised)
+        grid = self.model.config.grid
+        tiles = cut(self.model.inputs(image), grid)
+        taps = self.model.backbone(tiles)
         output = self.model.from_selected(self.model.select_from(taps))
         # A sigmoid ends within [0, 1] but for rounding; thresholds and readers rely on the range.
-        maps = resized_map(output.logits, normalised.shape[-2:]).clamp(0.0, 1.0)
-        results = (maps, pooled_score(maps, self.score_rule), output.rrs_indices.to(torch.int32))
+        maps = stitch(resized_map(output.logits, tiles.shape[-2:]), grid).clamp(0.0, 1.0)
+        scores = pooled_score(maps, self.score_rule)
+        chosen = output.rrs_indices.to(torch.int32)
+        if grid.count > 1:
+            chosen = per_image(chosen, grid).flatten(1)
+        results = (maps, scores, chosen)
         if not self.stages:
             return results
-        scores = self._rrs_scores(output)
-        return (*results, *taps, *output.selected, *output.reconstructed, *scores, output.logits)
+        ranked = self._rrs_scores(output)
+        return (*results, *taps, *output.selected, *output.reconstructed, *ranked, output.logits)
 
     def _rrs_modes(self) -> tuple[str, ...]:
         kept = {"max": self.model.config.rrs_max, "mean": self.model.config.rrs_mean}

@@ -46,7 +46,7 @@ def onnx_from_checkpoint(
         checkpoint: the trained model.
         path: the ONNX file to make, in a folder of its own. Weights over `single_file_limit` bytes go
             into `<name>.data` beside it. `export.json` holds the report.
-        images: uint8 (N, S, S, 3) RGB real images at the model's size, N at least 2.
+        images: uint8 (N, H, W, 3) RGB real images at the model's `input_size`, N at least 2.
         tolerance: largest absolute difference of the anomaly map from PyTorch in FP32.
         single_file_limit: bytes of weights up to which the file stands alone.
 
@@ -54,7 +54,7 @@ def onnx_from_checkpoint(
         ExportError: unusable images, a graph that cannot be exported or that differs from PyTorch; what
             lay at `path` before is untouched then.
     """
-    size = checkpoint.config.image_size
+    size = checkpoint.config.input_size
     check_images(images, size)
     graph = EngineGraph(checkpoint.model, checkpoint.score_rule, stages=True).eval()
     parameters = sum(t.numel() for t in graph.state_dict().values())
@@ -75,7 +75,7 @@ def onnx_from_checkpoint(
             parameters=parameters,
             category=checkpoint.category,
             checkpoint_sha256=checkpoint.sha256,
-            image_size=size,
+            input_size=size,
             score_rule=checkpoint.score_rule,
             opset=OPSET,
             images=len(images),
@@ -121,16 +121,16 @@ def trace(graph: EngineGraph, images: npt.NDArray[np.uint8]) -> torch.onnx.ONNXP
     return program
 
 
-def check_images(images: npt.NDArray[np.uint8], size: int) -> None:
-    """Refuse images that parity cannot be checked on.
+def check_images(images: npt.NDArray[np.uint8], size: tuple[int, int]) -> None:
+    """Refuse images that parity cannot be checked on: they must be of `size`, (height, width).
 
     Raises:
         ExportError: wrong type or shape, or fewer than two.
     """
-    good = images.ndim == 4 and images.shape[1:] == (size, size, 3) and images.dtype == np.uint8
+    good = images.ndim == 4 and images.shape[1:] == (*size, 3) and images.dtype == np.uint8
     if not good or len(images) < MIN_IMAGES:
         raise ExportError(
-            f"parity needs at least {MIN_IMAGES} real images as uint8 (N, {size}, {size}, 3), "
+            f"parity needs at least {MIN_IMAGES} real images as uint8 (N, {size[0]}, {size[1]}, 3), "
             f"got {images.shape} {images.dtype}."
         )
 

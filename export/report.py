@@ -25,7 +25,7 @@ class ExportReport:
         parameters: number of weights in the graph.
         category: of the checkpoint.
         checkpoint_sha256: of the checkpoint that was exported.
-        image_size: height and width of the input in pixels.
+        input_size: height and width of the input in pixels.
         score_rule: "avgpool16" or "max".
         opset: ONNX operator set.
         images: real images that parity was checked on.
@@ -40,7 +40,7 @@ class ExportReport:
     parameters: int
     category: str
     checkpoint_sha256: str
-    image_size: int
+    input_size: tuple[int, int]
     score_rule: str
     opset: int
     images: int
@@ -50,7 +50,8 @@ class ExportReport:
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON document that `from_dict` takes back."""
-        return {**dataclasses.asdict(self), "parity": [dataclasses.asdict(p) for p in self.parity]}
+        parity = [dataclasses.asdict(p) for p in self.parity]
+        return {**dataclasses.asdict(self), "parity": parity, "input_size": list(self.input_size)}
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> ExportReport:
@@ -61,8 +62,9 @@ class ExportReport:
         """
         try:
             parity = tuple(Parity(**entry) for entry in document["parity"])
-            return cls(**{**document, "parity": parity})
-        except (KeyError, TypeError) as error:
+            height, width = document["input_size"]
+            return cls(**{**document, "parity": parity, "input_size": (height, width)})
+        except (KeyError, TypeError, ValueError) as error:
             raise ExportError(
                 f"not an export report ({error}). Export again with `realnet-edge export`."
             ) from error

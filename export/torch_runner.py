@@ -28,13 +28,12 @@ class TorchRunner(Runner):
         batch_range: tuple[int, int] = DEFAULT_BATCH_RANGE,
         threads: int | None = None,
     ) -> None:
-        size = checkpoint.config.image_size
         super().__init__(
             backend="pytorch",
             precision="fp32",
             arithmetic="f32",
             batch_range=batch_range,
-            input_size=(size, size),
+            input_size=checkpoint.config.input_size,
             threads=threads,
         )
         self._checkpoint = checkpoint

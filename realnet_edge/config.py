@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from realnet_edge.backbones import BACKBONES, DEFAULT_PLANES
 from realnet_edge.errors import ConfigError
+from realnet_edge.tiles import TileGrid
 
 SCORE_RULES = ("avgpool16", "max")
 SCORE_WINDOW = 16
@@ -23,6 +24,8 @@ ARCHITECTURES = ("A", "B", "C")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 # Where it may run.
 DEVICES = ("auto", "cpu", "cuda")
+# What a stored `ModelConfig` means that was written before these settings existed.
+BEFORE_TILES: dict[str, Any] = {"tiles": [1, 1], "tile_overlap": 0}
 
 
 _Item = TypeVar("_Item")
@@ -45,7 +48,8 @@ class ModelConfig:
             own, zero where it was not kept.
         standardise: subtract the mean and divide by the deviation of each tap channel, taken on
             normal training images.
-        image_size: height and width of the input in pixels.
+        image_size: height and width in pixels of the square that the network sees: the whole input, or a
+            tile of it.
         match_exposure: bring every image's mean grey level to that of the training images, by one gain.
         group_width: fewest channels that a group of GroupNorm takes in the U-Nets; 1 is as published, 0 puts
             all channels of a layer into one group.
@@ -56,6 +60,10 @@ class ModelConfig:
             `blocks_of` gives those of B and C.
         score_rule: "avgpool16" (maximum after 16 x 16 average pooling with stride 1, the official
             evaluation) or "max" (the paper's text).
+        tiles: rows and columns of squares that an image is cut into, each seen by the network by itself;
+            see `input_size`. (1, 1), as published, is the image as a whole.
+        tile_overlap: pixels of the input that neighbouring tiles share; over them one tile's anomaly map
+            fades into the next one's.
     """
 
     backbone: str = "wide_resnet50_2"
@@ -73,6 +81,8 @@ class ModelConfig:
     selection: str = "afs"
     blocks: tuple[int, ...] = ()
     rrs_order: str = "score"
+    tiles: tuple[int, int] = (1, 1)
+    tile_overlap: int = 0
 
     def __post_init__(self) -> None:
         _require(self.backbone in BACKBONES, "backbone", self.backbone, f"one of {sorted(BACKBONES)}")
@@ -126,6 +136,18 @@ class ModelConfig:
         _require(limit >= 0, "attention_limit", limit, "a number of positions, or 0 for no limit")
         _require(self.score_rule in SCORE_RULES, "score_rule", self.score_rule, f"one of {SCORE_RULES}")
         _require(self.image_size >= SCORE_WINDOW, "image_size", self.image_size, f"at least {SCORE_WINDOW}")
+        _require(len(self.tiles) == 2, "tiles", self.tiles, "two numbers, rows and columns")
+        TileGrid(*self.tiles, self.image_size, self.tile_overlap)
+
+    @property
+    def grid(self) -> TileGrid:
+        """The tiles that an image is cut into."""
+        return TileGrid(*self.tiles, self.image_size, self.tile_overlap)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) in pixels of the images that the engine takes and of its maps."""
+        return self.grid.size
 
     @property
     def tap_channels(self) -> tuple[int, ...]:
@@ -182,7 +204,7 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> ModelConfig:
-        return from_dict(cls, document)
+        return from_dict(cls, {**BEFORE_TILES, **document})
 
 
 @dataclass(frozen=True)

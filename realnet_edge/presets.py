@@ -96,6 +96,10 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+# What `realnet-edge train` takes unless told otherwise.
+DEFAULT_PRESET = "edge"
+
+
 def preset(name: str) -> Preset:
     """A preset by its name.
 

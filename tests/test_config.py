@@ -49,6 +49,11 @@ def test_every_backbone_has_proportions_that_hold(name: str) -> None:
         ({"image_size": 128, "widths": (8, 8, 8, 8)}, "one pixel"),
         ({"score_rule": "mean"}, "score_rule is 'mean'"),
         ({"group_width": 33}, "group_width is 33"),
+        ({"tiles": (0, 2)}, r"tiles is \(0, 2\); valid: rows and columns in 1..16"),
+        ({"tiles": (2,)}, "two numbers, rows and columns"),
+        ({"tile_overlap": 32}, "tile_overlap is 32; valid: 0 for one tile alone"),
+        ({"tiles": (1, 2), "tile_overlap": 128}, "tile_overlap is 128; valid: 0..127"),
+        ({"tiles": (1, 2), "tile_overlap": -1}, "tile_overlap is -1"),
         ({"selection": "pca"}, "selection is 'pca'"),
         ({"attention_limit": -1}, "attention_limit is -1"),
     ],
@@ -108,6 +113,19 @@ def test_unknown_and_missing_settings_are_named() -> None:
     del document["steps"]
     with pytest.raises(ConfigError, match=r"unknown settings \['pace'\], missing settings \['steps'\]"):
         TrainConfig.from_dict({**document, "pace": 3})
+
+
+def test_a_model_stored_before_there_were_tiles_sees_the_whole_image() -> None:
+    document = ModelConfig().to_dict()
+    del document["tiles"], document["tile_overlap"]
+    assert ModelConfig.from_dict(document) == ModelConfig()
+    assert ModelConfig().input_size == (256, 256)
+
+
+def test_tiles_decide_the_size_of_the_input() -> None:
+    config = dataclasses.replace(ModelConfig(), tiles=(2, 3), tile_overlap=32)
+    assert config.input_size == (480, 704)
+    assert ModelConfig.from_dict(config.to_dict()) == config
 
 
 def test_presets_by_name() -> None:

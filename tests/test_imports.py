@@ -14,13 +14,14 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = "realnet_edge"
 MAPPED = ("kernels", "export", "calibrate")
 
-BASE = frozenset({"errors", "files", "backbones", "config", "imaging", "workspace"})
+BASE = frozenset({"errors", "files", "backbones", "config", "imaging", "workspace", "tiles"})
 # For its PyTorch row the bench needs what brings torch: inside functions only.
 BENCH_LATE = frozenset({"model", "export"})
 # What each part may import besides itself and BASE.
 ALLOWED: dict[str, frozenset[str]] = {
     **dict.fromkeys(BASE, frozenset()),
     "presets": frozenset(),
+    "tile_advice": frozenset(),
     "kernels": frozenset(),
     "data": frozenset(),
     "synthesis": frozenset(),
@@ -38,7 +39,18 @@ ALLOWED: dict[str, frozenset[str]] = {
 # The command line sees everything.
 UNBOUND = frozenset({"cli", "__main__", "__init__"})
 
-WITHOUT_TORCH = ("runtime", "camera", "bundle", "data", "synthesis", "metrics", "report", "bench", "cli.main")
+WITHOUT_TORCH = (
+    "runtime",
+    "camera",
+    "bundle",
+    "data",
+    "synthesis",
+    "metrics",
+    "report",
+    "bench",
+    "cli.main",
+    "tile_advice",
+)
 HEAVY = ("torch", "timm", "torchvision")
 
 

@@ -10,7 +10,9 @@ import click
 from realnet_edge.cli.options import data_option, json_option
 from realnet_edge.cli.output import console, print_json, say
 from realnet_edge.cli.pictures import refuse_other_suffixes
+from realnet_edge.cli.tiles import see_images
 from realnet_edge.errors import DataError
+from realnet_edge.presets import DEFAULT_PRESET, preset
 
 if TYPE_CHECKING:
     from realnet_edge.data import CategoryData, CategoryReport, CollectionReport
@@ -39,6 +41,8 @@ def check(
 
     Without --category every category of the folder is checked. Copies of MVTec AD, MVTec AD 2, VisA, MPDD and
     BTAD are recognised and compared with the published counts of images; what a copy lacks is a warning.
+    With --category it also says where images are so much larger than what `train` takes by default that small
+    defects would be lost.
     """
     if sheet is not None:
         refuse_other_suffixes("--contact-sheet", sheet)
@@ -63,9 +67,13 @@ def _check_one(data: Path, name: str, seed: int, sheet: Path | None) -> tuple[di
     with console.status("Decoding images ..."):
         category = load_category(data, name)
         report = examine(category, seed)
+        advice = see_images(category.train).advice(preset(DEFAULT_PRESET).model.grid)
     _show(report)
+    if advice:
+        say(f"Advice: {advice}")
     _write_sheet(sheet, (category,))
-    return {**report.to_dict(), "contact_sheet": _name(sheet)}, report.ok
+    document = {**report.to_dict(), "contact_sheet": _name(sheet), "advice": [advice] if advice else []}
+    return document, report.ok
 
 
 def _check_all(data: Path, seed: int, sheet: Path | None) -> tuple[dict[str, Any], bool]:

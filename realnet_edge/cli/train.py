@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,38 +9,25 @@ import click
 
 from realnet_edge.backbones import BACKBONES
 from realnet_edge.cli.options import category_option, data_option, json_option, workspace_option
+from realnet_edge.cli.tiles import AUTO, SeenImages, read_tiles, see_images, with_chosen_tiles, with_tiles
+from realnet_edge.cli.train_settings import read_numbers, settings_of
 from realnet_edge.config import (
-    ARCHITECTURES,
     DEVICES,
     PRECISIONS,
     RRS_ORDERS,
     SCORE_RULES,
     SELECTIONS,
     ModelConfig,
-    SynthesisConfig,
-    blocks_of,
-    grouped,
 )
 from realnet_edge.errors import ConfigError
-from realnet_edge.presets import PRESETS, preset
+from realnet_edge.presets import DEFAULT_PRESET, PRESETS, preset
+from realnet_edge.tile_advice import describe_choice
 
 if TYPE_CHECKING:
     from realnet_edge.workspace import CategoryPaths
 
 # A network that has seen fewer batches than this has hardly begun, whatever its figures say.
 _FEW_STEPS = 200
-
-
-def _numbers(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> tuple[int, ...] | None:
-    """Read "24,48,96" as a tuple of whole numbers."""
-    if value is None:
-        return None
-    try:
-        return tuple(int(part) for part in value.split(","))
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} is not a list of whole numbers such as 24,48,96.") from error
 
 
 @click.command("train")
@@ -52,7 +38,7 @@ def _numbers(
     "--preset",
     "preset_name",
     type=click.Choice(list(PRESETS)),
-    default="edge",
+    default=DEFAULT_PRESET,
     show_default=True,
     help="Settings to start from; the options below change single ones.",
 )
@@ -61,15 +47,15 @@ def _numbers(
     "--weights", type=click.Path(dir_okay=False, path_type=Path), help="File with its ImageNet weights."
 )
 @click.option(
-    "--taps", callback=_numbers, metavar="N,N", help="Tapped feature maps, finest first; 0 is stride 2."
+    "--taps", callback=read_numbers, metavar="N,N", help="Tapped feature maps, finest first; 0 is stride 2."
 )
-@click.option("--planes", callback=_numbers, metavar="N,N", help="Channels that AFS keeps of each tap.")
+@click.option("--planes", callback=read_numbers, metavar="N,N", help="Channels that AFS keeps of each tap.")
 @click.option(
     "--selection",
     type=click.Choice(SELECTIONS),
     help="How channels become planes: AFS, or instead of it random channels or a random projection.",
 )
-@click.option("--widths", callback=_numbers, metavar="N,N", help="Base width of each block's U-Net.")
+@click.option("--widths", callback=read_numbers, metavar="N,N", help="Base width of each block's U-Net.")
 @click.option(
     "--architecture",
     "blocks",
@@ -87,7 +73,20 @@ def _numbers(
     type=click.Choice(RRS_ORDERS),
     help="Kept planes one after the other by rank, or each in a place of its own.",
 )
-@click.option("--image-size", type=int, help="Side of the square input in pixels.")
+@click.option("--image-size", type=int, help="Side in pixels of the square the network sees: input or tile.")
+@click.option(
+    "--tiles",
+    callback=read_tiles,
+    metavar="ROWSxCOLUMNS|auto",
+    help="Cut images into tiles, for small defects on large images; auto: as many as their size asks for, up "
+    "to 4x4. An image takes as many times as long as it has tiles.",
+)
+@click.option(
+    "--tile-overlap",
+    type=int,
+    metavar="PIXELS",
+    help="Pixels of the input that neighbouring tiles share.  [default: an eighth of a tile]",
+)
 @click.option(
     "--match-exposure/--no-match-exposure",
     default=None,
@@ -172,20 +171,23 @@ def command(
 
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite contradict each other: give one of them.")
-    base = preset(preset_name)
     given = {key: value for key, value in changes.items() if value is not None}
-    model = _model_config(base.model, _taken(given, ModelConfig))
-    synthesis = dataclasses.replace(base.synthesis, **_taken(given, SynthesisConfig))
-    config = dataclasses.replace(base.train, **given)
+    tiles, overlap = given.pop("tiles", None), given.pop("tile_overlap", None)
+    model, synthesis, config = settings_of(preset(preset_name), given)
+    if tiles != AUTO:
+        model = with_tiles(model, tiles, overlap)
     need_training_packages("train")
     from realnet_edge.training import Listeners, train
     from realnet_edge.training.distributed import environment_group
 
     paths = Workspace(workspace).category(category)
     found = load_category(data, category)
+    model, advice = _suggest_tiles(model, see_images(found.train, synthesis.foreground), tiles, overlap)
     is_main = environment_group().is_main
-    for gap in found.gaps if is_main else ():
-        say(f"Warning: {gap}")
+    if is_main:
+        warnings = [f"Warning: {gap}" for gap in found.gaps]
+        for line in [*warnings, *advice]:
+            say(line)
     try:
         with TrainingBar(config.steps, config.minutes, shown=is_main) as bar:
             checkpoint = train(
@@ -206,20 +208,42 @@ def command(
     if not is_main:
         return
     facts = {k: v for k, v in checkpoint.training.items() if k not in ("history", "model")}
-    say(
+    for line in _conclusion(facts, paths, category, workspace):
+        say(line)
+    if as_json:
+        print_json({"checkpoint": str(paths.checkpoint), "training": facts})
+
+
+def _suggest_tiles(
+    model: ModelConfig, seen: SeenImages, tiles: tuple[int, int] | str | None, overlap: int | None
+) -> tuple[ModelConfig, list[str]]:
+    """The model with its tiles, chosen from the images where that is wanted, and what to say about them."""
+    lines = []
+    if tiles == AUTO and seen.size is not None:
+        model = with_chosen_tiles(model, seen.size, overlap)
+        lines.append(describe_choice(seen.size, model.grid))
+    advice = seen.advice(model.grid)
+    return model, [*lines, f"Advice: {advice}"] if advice else lines
+
+
+def _conclusion(facts: dict[str, Any], paths: CategoryPaths, category: str, workspace: Path) -> list[str]:
+    """What to say of a finished training, and what comes next."""
+    lines = [
         f"stopped by {facts['stopped']} after {facts['steps']} steps and {facts['minutes']:.1f} minutes; the "
         f"best validation (mean of image AUROC and pixel AP) was {facts['best_score']:.2f} at step "
         f"{facts['best_step']}"
-    )
+    ]
     if facts["steps"] < _FEW_STEPS:
-        say(
+        lines.append(
             f"Warning: after {facts['steps']} steps this model has hardly begun to learn; usable ones take "
             "about a thousand. Give more --minutes or --steps, or train on a faster or idle machine."
         )
-    say(f"checkpoint: {paths.checkpoint}\ncurves:     {paths.root / 'training-curves.png'}")
-    say(f"next:       realnet-edge build --category {category} --precision int8 --workspace {workspace}")
-    if as_json:
-        print_json({"checkpoint": str(paths.checkpoint), "training": facts})
+    return [
+        *lines,
+        f"checkpoint: {paths.checkpoint}",
+        f"curves:     {paths.root / 'training-curves.png'}",
+        f"next:       realnet-edge build --category {category} --precision int8 --workspace {workspace}",
+    ]
 
 
 def _interrupted(paths: CategoryPaths) -> str:
@@ -232,49 +256,3 @@ def _interrupted(paths: CategoryPaths) -> str:
             "interrupted before the first validation: nothing was saved. Begin again with the same command."
         )
     return f"interrupted; step {saved[0].step} is saved: go on with the same command and --resume."
-
-
-def _taken(given: dict[str, Any], settings: type[ModelConfig] | type[SynthesisConfig]) -> dict[str, Any]:
-    """Take out of `given` the options that are settings of this class."""
-    names = [field.name for field in dataclasses.fields(settings)]
-    return {name: given.pop(name) for name in names if name in given}
-
-
-def _model_config(base: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
-    """Apply options to the preset's model; another backbone or other taps bring their own sizes."""
-    backbone = changes.get("backbone", base.backbone)
-    same_taps = backbone == base.backbone and "taps" not in changes
-    if "blocks" in changes:
-        known = base.taps if same_taps else BACKBONES[backbone].default_taps
-        blocks = _blocks(changes["blocks"], len(changes.get("taps", known)))
-        changes = {**changes, "blocks": blocks}
-        if same_taps:
-            # A block is as wide as its taps' own U-Nets were together.
-            widths = tuple(sum(parts) for parts in grouped(base.widths, blocks))
-            changes = {"widths": widths, **changes}
-    if same_taps:
-        return dataclasses.replace(base, **changes)
-    kept = (
-        "image_size",
-        "score_rule",
-        "match_exposure",
-        "group_width",
-        "attention_limit",
-        "rrs_order",
-        "selection",
-    )
-    settings = {**{key: getattr(base, key) for key in kept}, **changes}
-    return ModelConfig.for_backbone(**{**settings, "backbone": backbone})
-
-
-def _blocks(architecture: str, taps: int) -> tuple[int, ...]:
-    """An architecture's letter, or numbers such as 2,2, as `ModelConfig.blocks`."""
-    if architecture in ARCHITECTURES:
-        return blocks_of(architecture, taps)
-    try:
-        return tuple(int(part) for part in architecture.split(","))
-    except ValueError as error:
-        raise ConfigError(
-            f"architecture is {architecture!r}; valid: {', '.join(ARCHITECTURES)}, or how many taps each "
-            "block takes, such as 2,2."
-        ) from error

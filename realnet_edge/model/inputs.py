@@ -39,10 +39,20 @@ class InputNormalisation(nn.Module):
         self.register_buffer("scale", (1.0 / (255.0 * std)).float().reshape(3, 1, 1), persistent=False)
         self.register_buffer("shift", (-mean / std).float().reshape(3, 1, 1), persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, levels: Tensor | None = None) -> Tensor:
+        """Normalise a batch.
+
+        Args:
+            images: uint8 (N, H, W, 3).
+            levels: float32 (N,), mean grey levels that the gains follow from where `images` are tiles: those
+                of the whole images that they were cut from. None takes those of `images`.
+        """
         # Bytes travel to the device: a quarter of what floats would be.
         values = images.to(self.scale.device, non_blocking=True).permute(0, 3, 1, 2).float()
         if self.match_exposure:
-            level = values.mean(dim=(1, 2, 3), keepdim=True).clamp_min(1.0)
-            values = values * (self.reference / level).clamp(*GAIN_LIMITS)
+            if levels is None:
+                level = values.mean(dim=(1, 2, 3), keepdim=True)
+            else:
+                level = levels.to(self.scale.device)[:, None, None, None]
+            values = values * (self.reference / level.clamp_min(1.0)).clamp(*GAIN_LIMITS)
         return values * self.scale + self.shift

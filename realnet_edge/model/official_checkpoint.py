@@ -228,6 +228,8 @@ def _not_official(config: ModelConfig) -> list[str]:
     names = ("standardise", "match_exposure", "group_width", "attention_limit", "rrs_order")
     values = {name: getattr(config, name) for name in names}
     found += [f"{name} is {value!r}" for name, value in values.items() if value != getattr(published, name)]
+    if config.grid.count > 1:
+        found.append(f"tiles is {config.tiles!r}")
     if config.selection == "projection":
         found.append("planes are projected")
     # Norms of 32 groups and attention heads of 64, on levels of 1, 2 and 4 widths.

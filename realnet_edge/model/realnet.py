@@ -39,6 +39,9 @@ class RealNetOutput(NamedTuple):
 class RealNet(nn.Module):
     """The network. Taps are grouped into blocks, each reconstructed at the resolution of its finest tap.
 
+    It sees squares of `ModelConfig.image_size`; where those are tiles, `realnet_edge.model.tiling` cuts
+    images into them and puts their maps together.
+
     Args:
         config: structure and sizes. Weights start untrained; `load_pretrained` fills the backbone.
     """

@@ -66,7 +66,11 @@ class MixtureSource:
 
 
 def make_source(
-    spec: str, train_images: Images, size: int | tuple[int, int], rule: ForegroundRule | None = None
+    spec: str,
+    train_images: Images,
+    size: int | tuple[int, int],
+    rule: ForegroundRule | None = None,
+    donor_size: tuple[int, int] | None = None,
 ) -> MixtureSource:
     """Build the source that a specification names.
 
@@ -74,8 +78,10 @@ def make_source(
         spec: `NAME:WEIGHT` parts joined by commas, such as "patches:0.5,bends:0.25,scratches:0.25"
             or "textures=/data/dtd/images:1"; a part without a weight has weight 1.
         train_images: the category's normal training images, files or (H, W, 3) uint8 arrays.
-        size: side of the square image, or (height, width), in pixels.
+        size: side of the square image that anomalies are put on, or its (height, width), in pixels.
         rule: the category's foreground; None lets "patches" choose it from the images.
+        donor_size: (height, width) of the images that "patches" are taken from, where the images that
+            anomalies are put on are tiles of such; None is `size`.
 
     Returns:
         The mixture, its `sources` in the order of the specification.
@@ -90,7 +96,7 @@ def make_source(
     for name, folder, weight in parts:
         source: AnomalySource
         if name == "patches":
-            source = PatchSource(train_images, shape, rule)
+            source = PatchSource(train_images, donor_size or shape, rule)
         elif name == "bends":
             source = BendSource()
         elif name == "cutpaste":

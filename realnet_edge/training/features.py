@@ -39,13 +39,14 @@ class NormalFeatures:
 def normal_features(
     model: RealNet, dataset: AnomalyDataset, limit_mib: int, batch: int, compute: Compute
 ) -> NormalFeatures | None:
-    """The features, or None where augmentation makes every sample another image or they take too much memory.
+    """The features, or None where every sample is another image or tile, or where they take too much memory.
 
     Args:
         limit_mib: most memory they may take, in MiB.
     """
     taken = len(dataset.images) * bytes_an_image(model.config)
-    if dataset.config.varies_normals or taken > limit_mib * _MIB:
+    varies = dataset.config.varies_normals or dataset.grid.count > 1
+    if varies or taken > limit_mib * _MIB:
         return None
     return NormalFeatures(model, torch.from_numpy(dataset.images), batch, compute)
 

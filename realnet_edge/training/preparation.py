@@ -17,12 +17,16 @@ from realnet_edge.imaging import evenly_spread, load_batch
 from realnet_edge.model import RealNet
 from realnet_edge.model.afs import channel_statistics, select_channels
 from realnet_edge.model.backbone import load_pretrained
+from realnet_edge.model.tiling import cut
 from realnet_edge.synthesis import ForegroundRule, resolve_foreground
 from realnet_edge.synthesis.foreground_choice import MAX_IMAGES
 from realnet_edge.training.samples import AnomalyDataset, batches
 
 # Keeps the numbers of AFS samples apart from those of training, which count from 0.
 _AFS_FIRST = 1 << 40
+# Training tiles are moved by up to this share of their side from where the engine cuts them, because no
+# camera sees a part at the same pixel twice.
+_JITTER = 1 / 16
 
 
 @dataclass(frozen=True)
@@ -63,14 +67,14 @@ def prepare(
     check_images(category.train, MIN_GOOD_IMAGES, f"to train {category.name}{category.set_aside}")
     splits = make_splits(category, train.seed)
     paths = splits.paths(category.root, "train")
-    size = model_config.image_size
-    sample = load_batch([paths[index] for index in evenly_spread(len(paths), MAX_IMAGES)], (size, size))
+    grid = model_config.grid
+    sample = load_batch([paths[index] for index in evenly_spread(len(paths), MAX_IMAGES)], grid.size)
     rule, reason = resolve_foreground(synthesis.foreground, list(sample), category.foreground)
-    training = AnomalyDataset(paths, size, synthesis, rule, train.seed)
-    # Validation judges images as they are: no rotation or flips.
+    training = AnomalyDataset(paths, grid, synthesis, rule, train.seed, jitter=int(_JITTER * grid.side))
+    # Validation judges images as they are: no rotation or flips, tiles where the engine cuts them.
     plain = SynthesisConfig(source=synthesis.source, foreground=synthesis.foreground)
     calibration = splits.paths(category.root, "calibration")
-    validation = AnomalyDataset(calibration, size, plain, rule, train.seed + 1, share=0.5)
+    validation = AnomalyDataset(calibration, grid, plain, rule, train.seed + 1, share=0.5)
     torch.manual_seed(train.seed)
     model = RealNet(model_config)
     origin = load_pretrained(model.backbone, model_config, weights)
@@ -96,8 +100,9 @@ def fit_features(prepared: Prepared, train: TrainConfig) -> None:
 
 
 def _standardise(model: RealNet, dataset: AnomalyDataset, batch: int) -> None:
-    parts = np.array_split(dataset.images, max(1, len(dataset.images) // batch))
-    statistics = channel_statistics(model.backbone, (model.inputs(torch.from_numpy(part)) for part in parts))
+    parts = np.array_split(dataset.images, min(len(dataset.images), max(1, len(dataset) // batch)))
+    images = (model.inputs(torch.from_numpy(part)) for part in parts)
+    statistics = channel_statistics(model.backbone, (cut(part, dataset.grid) for part in images))
     for selection, (mean, deviation) in zip(model.selections(), statistics, strict=True):
         selection.mean.copy_(mean)
         selection.scale.copy_(1.0 / deviation)
@@ -112,7 +117,9 @@ def _afs_batches(
     stop = _AFS_FIRST + train.afs_batches * train.batch
     try:
         for part in batches(dataset, _AFS_FIRST, stop, train.batch, train.workers):
+            levels, changed = part.level_parts
+            anomalous = model.inputs(part.anomalous, changed)
             mask = part.mask[:, None].to(model.inputs.scale.device)
-            yield model.inputs(part.anomalous), model.inputs(part.normal), mask
+            yield anomalous, model.inputs(part.normal, levels), mask
     finally:
         dataset.share = share

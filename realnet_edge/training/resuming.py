@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from realnet_edge.config import BEFORE_TILES
 from realnet_edge.data import CategoryData
 from realnet_edge.errors import CheckpointError
 from realnet_edge.files import recover_folder
@@ -37,7 +38,8 @@ def refuse_to_lose(
             raise CheckpointError(
                 f"no unfinished training in {paths.training} to resume. Leave --resume out."
             )
-        differing = _differences(unfinished[1], settings)
+        before = {**unfinished[1], "model": {**BEFORE_TILES, **unfinished[1].get("model", {})}}
+        differing = _differences(before, settings)
         if differing:
             raise CheckpointError(
                 f"the unfinished training in {paths.training} was started with other settings: "

@@ -2,6 +2,10 @@
 
 A sample depends on the seed and its running number alone, never on workers or on what came before:
 that is what makes a resumed training equal to an uninterrupted one.
+
+Where images are cut into tiles, a sample is a tile. What an image has to say as a whole is taken from the
+whole: the foreground, for a threshold from a tile without the object means nothing, and the mean grey level
+that exposure is matched by.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -20,9 +25,30 @@ from torch.utils.data import DataLoader, Dataset
 from realnet_edge.config import SynthesisConfig
 from realnet_edge.imaging import load_batch
 from realnet_edge.synthesis import AnomalySource, ForegroundRule, foreground_mask, make_source, synthesise
+from realnet_edge.tiles import TileGrid
 from realnet_edge.training.distributed import Group
+from realnet_edge.training.windows import Window, draw_window, level_with
 
-Item = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8], npt.NDArray[np.bool_], bool, int]
+
+class Item(NamedTuple):
+    """One sample.
+
+    Attributes:
+        normal: (S, S, 3) uint8, without an anomaly.
+        shown: the same, with one where the sample `carries` one.
+        mask: (S, S) bool, where it lies.
+        carries: whether there is one.
+        levels: mean grey levels of the whole images with `normal` and with `shown` in them, where the sample
+            is a tile; None where it is the image itself.
+        position: which of the data set's images it was made of.
+    """
+
+    normal: npt.NDArray[np.uint8]
+    shown: npt.NDArray[np.uint8]
+    mask: npt.NDArray[np.bool_]
+    carries: bool
+    levels: tuple[float, float] | None
+    position: int
 
 
 @dataclass(frozen=True)
@@ -34,6 +60,8 @@ class Batch:
         anomalous: (A, S, S, 3) uint8, the images of the samples that carry an anomaly.
         carries: (N,) bool, which samples carry one; A of them do.
         mask: (N, S, S) int64, 1 where anomalous.
+        levels: (N + A,) float32, mean grey levels of the whole images that `normal` and then `anomalous` are
+            tiles of, as `InputNormalisation` takes them; None where they are no tiles.
         positions: (N,) int64, which of the data set's images each sample was made of.
     """
 
@@ -42,27 +70,49 @@ class Batch:
     carries: Tensor
     mask: Tensor
     positions: Tensor
+    levels: Tensor | None = None
 
     @property
     def images(self) -> Tensor:
         """(N, S, S, 3) uint8, what the model is shown: the anomalous image of a sample that carries one."""
-        shown = self.normal.clone()
-        shown[self.carries] = self.anomalous
-        return shown
+        return self._shown(self.normal, self.anomalous)
+
+    @property
+    def image_levels(self) -> Tensor | None:
+        """(N,) float32 `levels` of `images`."""
+        normal, anomalous = self.level_parts
+        return None if normal is None or anomalous is None else self._shown(normal, anomalous)
+
+    @property
+    def level_parts(self) -> tuple[Tensor, Tensor] | tuple[None, None]:
+        """`levels` of `normal` and of `anomalous`."""
+        if self.levels is None:
+            return None, None
+        return self.levels[: len(self.normal)], self.levels[len(self.normal) :]
 
     def split(self, parts: int) -> list[Batch]:
         """The same samples in order as so many batches of equal size."""
         if parts == 1:
             return [self]
         each = len(self.normal) // parts
-        anomalous = self.anomalous.split([int(part.sum()) for part in self.carries.split(each)])
+        changed = [int(part.sum()) for part in self.carries.split(each)]
         columns = (column.split(each) for column in (self.normal, self.carries, self.mask, self.positions))
+        levels: list[Tensor | None] = [None] * parts
+        normal_levels, changed_levels = self.level_parts
+        if normal_levels is not None and changed_levels is not None:
+            pairs = zip(normal_levels.split(each), changed_levels.split(changed), strict=True)
+            levels = [torch.cat(pair) for pair in pairs]
         return [
-            Batch(normal, changed, carries, mask, positions)
-            for changed, (normal, carries, mask, positions) in zip(
-                anomalous, zip(*columns, strict=True), strict=True
+            Batch(normal, anomalous, carries, mask, positions, level)
+            for anomalous, level, normal, carries, mask, positions in zip(
+                self.anomalous.split(changed), levels, *columns, strict=True
             )
         ]
+
+    def _shown(self, normal: Tensor, anomalous: Tensor) -> Tensor:
+        shown = normal.clone()
+        shown[self.carries] = anomalous
+        return shown
 
 
 class AnomalyDataset(Dataset[Item]):
@@ -70,51 +120,84 @@ class AnomalyDataset(Dataset[Item]):
 
     Args:
         paths: normal images to draw from; decoded once and kept in memory.
-        size: side of the square images in pixels.
+        size: side of the square images in pixels, or the grid of tiles that images are cut into.
         config: sources, share of anomalies, rotation and flips.
         rule: the category's foreground.
         seed: with the number, all that a sample depends on.
         share: share of samples with an anomaly, where it differs from the configuration's.
+        jitter: most pixels that a tile is moved from its place in the grid, along each axis.
+
+    Attributes:
+        images: (K, H, W, 3) uint8, the whole images as the engine will take them.
     """
 
     def __init__(
         self,
         paths: Sequence[Path],
-        size: int,
+        size: int | TileGrid,
         config: SynthesisConfig,
         rule: ForegroundRule,
         seed: int,
         share: float | None = None,
+        jitter: int = 0,
     ) -> None:
+        self.grid = TileGrid(1, 1, size) if isinstance(size, int) else size
         self.paths = tuple(paths)
-        self.images = load_batch(paths, (size, size))
+        self.jitter = jitter
+        self.images = load_batch(paths, self.grid.size)
         self.config = config
         self.rule = rule
         self.seed = seed
         self.share = config.anomalous_share if share is None else share
-        self.source: AnomalySource = make_source(config.source, list(self.images), size, rule)
+        # Patches come from whole images: there their foreground is known, and what lies beside a tile.
+        self.source: AnomalySource = make_source(
+            config.source, list(self.images), self.grid.side, rule, self.grid.size
+        )
+
+    def __len__(self) -> int:
+        """Samples of an epoch: every tile of every image."""
+        return len(self.images) * self.grid.count
 
     def __getitem__(self, number: int) -> Item:
         rng = np.random.default_rng([self.seed, number])
-        position = self.position(number)
-        image = self._augment(self.images[position], rng)
+        position, tile = self._place(number)
+        whole = self._augment(self.images[position], rng)
         if not self._carries(number):
+            window = draw_window(self.grid, tile, self.jitter, rng)
+            image = np.ascontiguousarray(whole[window])
             image = _noisy(self._noise(image.shape, rng), image)
-            return image, image, np.zeros(image.shape[:2], np.bool_), False, position
-        made = synthesise(image, foreground_mask(image, self.rule), self.source, rng)
+            nothing = np.zeros(image.shape[:2], np.bool_)
+            return Item(image, image, nothing, False, self._levels(whole, window, image, image), position)
+        foreground = foreground_mask(whole, self.rule)
+        window = draw_window(self.grid, tile, self.jitter, rng, foreground)
+        image = np.ascontiguousarray(whole[window])
+        made = synthesise(image, foreground[window], self.source, rng)
         # The same noise over both, anomaly included: what is pasted in must not be told by its lack.
         noise = self._noise(image.shape, rng)
-        return _noisy(noise, image), _noisy(noise, made.image), made.mask, True, position
+        normal, shown = _noisy(noise, image), _noisy(noise, made.image)
+        return Item(normal, shown, made.mask, True, self._levels(whole, window, normal, shown), position)
 
-    def position(self, number: int) -> int:
-        """Which image sample `number` uses: every epoch is a permutation of all of them."""
-        epoch, place = divmod(number, len(self.images))
-        order = np.random.default_rng([self.seed, 0xE90C4, epoch]).permutation(len(self.images))
-        return int(order[place])
+    def _levels(
+        self,
+        whole: npt.NDArray[np.uint8],
+        window: Window,
+        normal: npt.NDArray[np.uint8],
+        shown: npt.NDArray[np.uint8],
+    ) -> tuple[float, float] | None:
+        """`Item.levels` of a tile with and without an anomaly."""
+        if self.grid.count == 1:
+            return None
+        return level_with(whole, window, normal), level_with(whole, window, shown)
 
     def path(self, number: int) -> Path:
         """The file that sample `number` is made of."""
-        return self.paths[self.position(number)]
+        return self.paths[self._place(number)[0]]
+
+    def _place(self, number: int) -> tuple[int, int]:
+        """Which image and tile sample `number` uses: every epoch is a permutation of all of them."""
+        epoch, place = divmod(number, len(self))
+        order = np.random.default_rng([self.seed, 0xE90C4, epoch]).permutation(len(self))
+        return divmod(int(order[place]), self.grid.count)
 
     def _carries(self, number: int) -> bool:
         """Spreads anomalous samples evenly, so that every batch has its share of them."""
@@ -156,11 +239,14 @@ def _turned(image: npt.NDArray[np.uint8], most: float, rng: np.random.Generator)
     """Turned by up to `most` degrees: half the time by any angle, else by quarter turns.
 
     Interpolation changes sharpness a little, and the images to be judged will be as sharp as the
-    camera made them: so half of the samples must be, too.
+    camera made them: so half of the samples must be, too. An image that is not square is turned by half
+    turns instead of quarters, for a quarter turn would change its shape.
     """
-    if rng.random() < 0.5:
-        return np.rot90(image, int(rng.integers(-int(most // 90), int(most // 90) + 1)))
     height, width = image.shape[:2]
+    if rng.random() < 0.5:
+        quarters = 1 if height == width else 2
+        times = int(most // (90 * quarters))
+        return np.rot90(image, quarters * int(rng.integers(-times, times + 1)))
     matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), rng.uniform(-most, most), 1.0)
     turned = cv2.warpAffine(
         image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
@@ -170,15 +256,18 @@ def _turned(image: npt.NDArray[np.uint8], most: float, rng: np.random.Generator)
 
 def collate(items: Sequence[Item]) -> Batch:
     """Stack samples; only those with an anomaly contribute a second image."""
-    normal, changed, masks, carries, positions = zip(*items, strict=True)
-    size = normal[0].shape
-    anomalous = [image for image, has in zip(changed, carries, strict=True) if has]
+    normal = np.stack([item.normal for item in items])
+    anomalous = [item.shown for item in items if item.carries]
+    changed = np.stack(anomalous) if anomalous else np.empty((0, *normal.shape[1:]), np.uint8)
+    levels = [item.levels[0] for item in items if item.levels]
+    levels += [item.levels[1] for item in items if item.levels and item.carries]
     return Batch(
-        normal=torch.from_numpy(np.stack(normal)),
-        anomalous=torch.from_numpy(np.stack(anomalous) if anomalous else np.empty((0, *size), np.uint8)),
-        carries=torch.tensor(carries),
-        mask=torch.from_numpy(np.stack(masks).astype(np.int64)),
-        positions=torch.tensor(positions),
+        normal=torch.from_numpy(normal),
+        anomalous=torch.from_numpy(changed),
+        carries=torch.tensor([item.carries for item in items]),
+        mask=torch.from_numpy(np.stack([item.mask for item in items]).astype(np.int64)),
+        positions=torch.tensor([item.position for item in items]),
+        levels=torch.tensor(levels) if levels else None,
     )
 
 

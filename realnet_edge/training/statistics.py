@@ -43,7 +43,7 @@ def refresh_statistics(
         norm.momentum = None
     model.train()
     for part in batches(dataset, _FIRST, _FIRST + count * batch, batch, workers=0, group=group):
-        model(model.inputs(part.images))
+        model(model.inputs(part.images, part.image_levels))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()

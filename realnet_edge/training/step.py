@@ -47,9 +47,11 @@ class BatchLosses(nn.Module):
         """Selected features of all normal images, and of the anomalous ones."""
         model = self.model
         if self.cached is not None:
-            return self.cached.of(batch.positions), model.select(model.inputs(batch.anomalous))
+            changed = batch.level_parts[1]
+            return self.cached.of(batch.positions), model.select(model.inputs(batch.anomalous, changed))
         count = len(batch.normal)
-        both = model.select(model.inputs(torch.cat([batch.normal, batch.anomalous])))
+        images = torch.cat([batch.normal, batch.anomalous])
+        both = model.select(model.inputs(images, batch.levels))
         return [block[:count] for block in both], [block[count:] for block in both]
 
 

@@ -11,7 +11,7 @@ from realnet_edge.metrics import image_auroc, pixel_auroc, pixel_average_precisi
 from realnet_edge.model import RealNet, anomaly_map, image_score
 from realnet_edge.training.samples import AnomalyDataset, batches
 
-# Repeats of the validation images, each with another anomaly: one pass decides too little.
+# Repeats of the validation images, or of their tiles, each with another anomaly: one pass decides too little.
 ROUNDS = 2
 
 
@@ -20,7 +20,7 @@ class Validation:
     """Accuracy on synthetic anomalies, in percent.
 
     Attributes:
-        image_auroc: normal images against images with a synthetic anomaly.
+        image_auroc: normal images against images with a synthetic anomaly; tiles, where images are cut.
         pixel_auroc: pixels of the anomalous images.
         pixel_ap: average precision over the same pixels; it still moves where AUROC is near 100.
     """
@@ -46,8 +46,9 @@ def validate(model: RealNet, dataset: AnomalyDataset, batch: int) -> Validation:
     """
     model.eval()
     maps, scores, masks, labels = [], [], [], []
-    for part in batches(dataset, 0, ROUNDS * len(dataset.images), batch, workers=0):
-        predicted = anomaly_map(model(model.inputs(part.images)).logits, part.mask.shape[-2:])
+    for part in batches(dataset, 0, ROUNDS * len(dataset), batch, workers=0):
+        output = model(model.inputs(part.images, part.image_levels))
+        predicted = anomaly_map(output.logits, part.mask.shape[-2:])
         if not torch.isfinite(predicted).all():
             raise FloatingPointError("anomaly maps of the validation images are not finite")
         scores.append(image_score(predicted, model.config.score_rule).cpu().numpy())

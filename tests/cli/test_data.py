@@ -49,6 +49,22 @@ def test_check_json_is_one_document(parts: Path) -> None:
     assert document["splits"] == {"train": 26, "held out": 9, "calibration": 5}
 
 
+def test_images_that_are_shrunk_far_are_advised_to_be_cut(parts: Path) -> None:
+    arguments = ["data", "check", "--data", str(parts), "--category", "nut"]
+    assert "Advice" not in CliRunner().invoke(cli, arguments).stderr
+    assert json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).stdout)["advice"] == []
+    for number in range(40):
+        image = np.full((600, 900), 200, np.uint8)
+        image[200:400, 300 + number : 500 + number] = 20
+        Image.fromarray(image).save(parts / "nut" / "good" / f"{number}.png")
+    stderr = CliRunner().invoke(cli, arguments).stderr
+    assert "Advice: the images of 900 x 600 pixels are shrunk 3.5 times" in stderr
+    assert "--tiles 2x3" in stderr
+    assert "covers 7% of the image: cropping" in stderr
+    (advice,) = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).stdout)["advice"]
+    assert advice in stderr
+
+
 def test_a_problem_is_named_and_exits_with_1(parts: Path) -> None:
     (parts / "nut" / "good" / "7.png").write_bytes(b"")
     arguments = ["data", "check", "--data", str(parts), "--category", "nut"]

@@ -60,6 +60,8 @@ MODEL_OPTIONS = [
     ("--rrs-order", "score", {"rrs_order": "score"}),
     ("--image-size", "512", {"image_size": 512}),
     ("--score-rule", "max", {"score_rule": "max"}),
+    ("--tiles", "2x3", {"tiles": (2, 3), "tile_overlap": 32}),
+    ("--tiles", "1x1", {}),
     ("--group-width", "2", {"group_width": 2}),
     ("--selection", "random", {"selection": "random"}),
     ("--attention-limit", "64", {"attention_limit": 64}),
@@ -126,6 +128,21 @@ def test_another_backbone_brings_its_own_proportions(started: Any) -> None:
     assert grouped == ModelConfig.for_backbone("resnet18", blocks=(2, 2), **kept)
 
 
+def test_tiles_by_number_and_from_the_images(started: Any, tmp_path: Path) -> None:
+    def tiles(*options: str) -> tuple[tuple[int, int], int]:
+        model = started(*options)["model"]
+        return model.tiles, model.tile_overlap
+
+    assert tiles("--tiles", "1x2", "--tile-overlap", "7") == ((1, 2), 7)
+    assert tiles("--tiles", "2x2", "--image-size", "128") == ((2, 2), 16)
+    assert tiles("--tiles", "2x1", "--backbone", "resnet18") == ((2, 1), 32)
+    # One image of 8 x 8 needs none, and an overlap that was wished for is then no mistake.
+    assert tiles("--tiles", "auto", "--tile-overlap", "7") == ((1, 1), 0)
+    Image.fromarray(np.zeros((1024, 500, 3), np.uint8)).save(tmp_path / "good" / "0.png")
+    assert tiles("--tiles", "auto") == ((3, 2), 32)
+    assert tiles("--tiles", "auto", "--image-size", "512", "--tile-overlap", "0") == ((2, 1), 0)
+
+
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_presets(started: Any, name: str) -> None:
     seen = started("--preset", name)
@@ -155,6 +172,10 @@ def test_every_setting_has_an_option() -> None:
         (["--planes", "8,x"], "8,x"),
         (["--image-size", "100"], "image_size is 100"),
         (["--preset", "huge"], "huge"),
+        (["--tiles", "2,2"], "2,2"),
+        (["--tiles", "0x2"], "tiles is (0, 2)"),
+        (["--tile-overlap", "9"], "Give --tiles"),
+        (["--tiles", "2x2", "--tile-overlap", "128"], "tile_overlap is 128"),
         (["--resume", "--overwrite"], "contradict"),
     ],
 )

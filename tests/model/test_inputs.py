@@ -69,3 +69,13 @@ def test_the_reference_travels_with_the_checkpoint(tmp_path: Path, image: torch.
     loaded = load_checkpoint(tmp_path / "c").model
     assert float(loaded.inputs.reference) == 91.25
     assert torch.equal(loaded.inputs(image), model.inputs(image))
+
+
+def test_a_tile_takes_the_gain_of_the_image_it_was_cut_from(image: torch.Tensor) -> None:
+    normalisation = matching(120.0)
+    image[:, :24] //= 2
+    levels = image.float().mean(dim=(1, 2, 3))
+    tile = image[:, :24, :32]
+    expected = normalisation(image)[:, :, :24, :32]
+    torch.testing.assert_close(normalisation(tile, levels), expected)
+    assert not torch.allclose(normalisation(tile), expected, atol=0.05)

@@ -35,6 +35,13 @@ def test_resuming_gives_the_settings_it_began_with(paths: CategoryPaths) -> None
     assert refuse_to_lose(paths, changed(seed=3), resume=False, overwrite=True) is None
 
 
+def test_a_training_from_before_there_were_tiles_goes_on(paths: CategoryPaths) -> None:
+    now = {**SETTINGS, "model": {"tiles": [1, 1], "tile_overlap": 0}}
+    assert refuse_to_lose(paths, now, resume=True, overwrite=False) == SETTINGS
+    with pytest.raises(CheckpointError, match=r"tiles was \[1, 1\], is \[2, 2\]"):
+        refuse_to_lose(paths, {**SETTINGS, "model": {"tiles": [2, 2]}}, resume=True, overwrite=False)
+
+
 def test_a_changed_setting_is_named_with_both_values(paths: CategoryPaths) -> None:
     with pytest.raises(CheckpointError, match=r"settings: steps was 9, is 12; seed was 0, is 3\."):
         refuse_to_lose(paths, changed(steps=12, seed=3), resume=True, overwrite=False)

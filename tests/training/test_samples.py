@@ -47,7 +47,7 @@ def test_anomalies_are_spread_evenly_and_stay_in_their_mask(category: CategoryDa
     source = AnomalyDataset(category.train[:4], 64, SYNTHESIS, WHOLE, seed=1, share=share)
     carries = []
     for number in range(8):
-        normal, changed, mask, has, _position = source[number]
+        normal, changed, mask, has, *_ = source[number]
         carries.append(has)
         assert mask.any() == has
         assert np.array_equal(normal, changed) != has
@@ -63,7 +63,7 @@ def test_collate_keeps_only_images_that_changed(dataset: AnomalyDataset) -> None
     batch = collate(items)
     assert batch.normal.shape == (4, 64, 64, 3)
     assert batch.anomalous.shape[0] == int(batch.carries.sum()) == 2
-    changed = [item[1] for item in items if item[3]]
+    changed = [item.shown for item in items if item.carries]
     assert np.array_equal(batch.anomalous.numpy(), np.stack(changed))
     assert batch.mask.dtype == torch.int64
 
@@ -100,7 +100,7 @@ def test_noise_lies_on_normal_and_anomalous_image_alike(category: CategoryData) 
     noisy, clean = sample(4.0), sample(0.0)
     levels = []
     for number in range(60):
-        normal, changed, mask, carries, _position = noisy[number]
+        normal, changed, mask, carries, *_ = noisy[number]
         difference = normal.astype(float) - clean.images[0]
         levels.append(difference.std())
         assert abs(difference.mean()) < 0.2

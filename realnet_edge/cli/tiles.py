@@ -1,0 +1,104 @@
+"""Tiles on the command line: how they are written, chosen from the images, and advised."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from realnet_edge.config import ModelConfig
+from realnet_edge.errors import DataError
+from realnet_edge.tile_advice import choose_tiles, default_overlap, median_size, tiling_advice
+from realnet_edge.tiles import TileGrid
+
+AUTO = "auto"
+# Enough for a median; each is decoded.
+_SAMPLE = 16
+# Side that images are shrunk to before their foreground is looked for: a share needs no more.
+_SIDE = 256
+
+
+@dataclass(frozen=True)
+class SeenImages:
+    """What a few of a category's images show.
+
+    Attributes:
+        size: median (height, width) in pixels; None where none of them could be decoded.
+        object_share: share of an image that the foreground covers; None where it is all of it.
+    """
+
+    size: tuple[int, int] | None
+    object_share: float | None = None
+
+    def advice(self, grid: TileGrid) -> str | None:
+        """See `tiling_advice`."""
+        return None if self.size is None else tiling_advice(self.size, grid, self.object_share)
+
+
+def read_tiles(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> tuple[int, int] | str | None:
+    """Read "2x3" as rows and columns; "auto" stays as it is."""
+    if value is None or value == AUTO:
+        return value
+    match = re.fullmatch(r"(\d+)x(\d+)", value)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is neither rows x columns, such as 2x3, nor {AUTO}.")
+    return int(match[1]), int(match[2])
+
+
+def see_images(paths: Sequence[Path], foreground: str = "auto") -> SeenImages:
+    """Look at up to 16 images, evenly spaced.
+
+    Files that cannot be decoded are passed over: the check of all images names every one of them.
+
+    Args:
+        paths: good images.
+        foreground: a rule as `resolve_foreground` reads it.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    from realnet_edge.imaging import evenly_spread, load_image, preprocess
+    from realnet_edge.synthesis import resolve_foreground
+    from realnet_edge.synthesis.foreground_choice import candidate_figures
+
+    sizes, small = [], []
+    for index in evenly_spread(len(paths), _SAMPLE):
+        with suppress(DataError):
+            image = load_image(paths[index])
+            sizes.append((image.shape[0], image.shape[1]))
+            small.append(preprocess(image, (_SIDE, _SIDE)))
+    if not sizes:
+        return SeenImages(None)
+    rule, _ = resolve_foreground(foreground, small)
+    share = None if rule.method == "whole" else candidate_figures(small, rule).area
+    return SeenImages(median_size(sizes), share)
+
+
+def with_tiles(model: ModelConfig, tiles: tuple[int, int] | None, overlap: int | None) -> ModelConfig:
+    """A model whose images are cut into tiles; None leaves the number or the overlap to the defaults.
+
+    Raises:
+        ConfigError: what is no grid.
+    """
+    wanted = tiles or model.tiles
+    if overlap is None:
+        overlap = default_overlap(model.image_size) if wanted != (1, 1) else 0
+    return dataclasses.replace(model, tiles=wanted, tile_overlap=overlap)
+
+
+def with_chosen_tiles(model: ModelConfig, size: tuple[int, int], overlap: int | None) -> ModelConfig:
+    """A model whose images are cut into as many tiles as their median (height, width) asks for.
+
+    Raises:
+        ConfigError: tiles cannot share so many pixels.
+    """
+    given = default_overlap(model.image_size) if overlap is None else overlap
+    grid = choose_tiles(size, model.image_size, given)
+    return dataclasses.replace(model, tiles=(grid.rows, grid.columns), tile_overlap=grid.overlap)
