@@ -9,6 +9,8 @@ overlap can therefore exceed 1.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -38,29 +40,38 @@ def pro_reference(masks: npt.ArrayLike, maps: npt.ArrayLike) -> float:
 
 def pro_reference_from(normal: NormalPixels, filled: Regions, maps: Floats) -> float:
     """`pro_reference` from normal pixels already sorted and regions already labelled and filled."""
-    thresholds = _thresholds(maps)
+    thresholds = even_thresholds(maps.min(), maps.max())
     fpr = normal.above(thresholds) / normal.count
-    overlap = _overlaps(thresholds, filled, maps)
-    kept = fpr <= FPR_LIMIT
-    fpr, overlap = fpr[kept], overlap[kept]
-    # The first threshold is the highest value itself, so nothing is above it and fpr[0] is 0.
-    if fpr[-1] == 0.0:
+    score = pro_of_curve(fpr, _overlaps(thresholds, filled, maps))
+    if score is None:
         raise DataError(
             f"the official PRO is undefined: between {maps.min():.6g} and {maps.max():.6g} no threshold has "
             f"a false-positive rate above 0 and up to {FPR_LIMIT}. Maps this flat tell nothing: train longer."
         )
-    return area_under(fpr / fpr[-1], overlap)
+    return score
 
 
-def _thresholds(maps: Floats) -> Floats:
-    """1,000 thresholds from the highest value down, in the maps' own precision.
+def pro_of_curve(fpr: npt.NDArray[np.float64], overlap: npt.NDArray[np.float64]) -> float | None:
+    """The official PRO of a curve; None where no rate lies above 0 and up to 0.3.
+
+    Args:
+        fpr: (STEPS,) false-positive rate at each of the `even_thresholds`, ascending from 0.
+        overlap: (STEPS,) mean overlap of the filled regions there.
+    """
+    kept = fpr <= FPR_LIMIT
+    fpr, overlap = fpr[kept], overlap[kept]
+    # The first threshold is the highest value itself, so nothing is above it and fpr[0] is 0.
+    return None if fpr[-1] == 0.0 else area_under(fpr / fpr[-1], overlap)
+
+
+def even_thresholds(lowest: np.floating[Any], highest: np.floating[Any]) -> Floats:
+    """1,000 thresholds from the highest map value down, in the maps' own precision.
 
     The precision matters: single precision rounds thresholds onto map values, and "greater than"
     decides differently there than it would in double precision.
     """
-    highest, lowest = maps.max(), maps.min()
-    delta = (highest - lowest) / maps.dtype.type(STEPS)
-    thresholds: Floats = highest - np.arange(STEPS, dtype=maps.dtype) * delta
+    delta = (highest - lowest) / highest.dtype.type(STEPS)
+    thresholds: Floats = highest - np.arange(STEPS, dtype=highest.dtype) * delta
     return thresholds
 
 

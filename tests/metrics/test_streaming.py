@@ -9,6 +9,7 @@ import pytest
 
 from realnet_edge.errors import DataError
 from realnet_edge.metrics import au_pro, pixel_auroc
+from realnet_edge.metrics.official import pro_reference
 from realnet_edge.metrics.precision_recall import pixel_average_precision, pixel_f1_max
 from realnet_edge.metrics.streaming import PixelStream, StreamedScores
 
@@ -31,6 +32,7 @@ def assert_exact(masks: npt.NDArray[np.bool_], maps: npt.NDArray[np.float32]) ->
     found = streamed(masks, maps)
     assert found.pixel_auroc == pytest.approx(pixel_auroc(masks, maps), abs=1e-4)
     assert found.au_pro == pytest.approx(au_pro(masks, maps), abs=1e-4)
+    assert found.pro_reference == pytest.approx(pro_reference(masks, maps), abs=1e-4)
     assert found.average_precision == pytest.approx(pixel_average_precision(masks, maps), abs=1e-4)
     best, threshold = pixel_f1_max(masks, maps)
     assert found.f1_max == pytest.approx(best, abs=1e-4)
@@ -50,6 +52,20 @@ def test_equals_the_exact_metrics(seed: int) -> None:
 def test_equals_the_exact_metrics_on_real_masks(plain: ModuleType, mvtec_root: object) -> None:
     masks = plain.load_masks(mvtec_root, "screw", 20)
     assert_exact(masks, maps_like_an_engines(masks, 3))
+
+
+def test_regions_with_holes_count_as_the_official_code_counts_them() -> None:
+    masks = np.zeros((4, 64, 64), bool)
+    masks[1:, 8:40, 8:40] = True
+    masks[1:, 16:32, 16:32] = False
+    masks[2, 22:26, 22:26] = True  # a region in the hole of another
+    assert_exact(masks, maps_like_an_engines(masks, 7))
+
+
+def test_flat_maps_have_no_official_pro() -> None:
+    masks = np.zeros((1, 8, 8), bool)
+    masks[0, 0] = True
+    assert streamed(masks, np.full((1, 8, 8), 0.25, np.float32)).pro_reference is None
 
 
 def test_ends_of_the_range_have_bins_of_their_own() -> None:
