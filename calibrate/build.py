@@ -15,7 +15,7 @@ from realnet_edge import __version__
 from realnet_edge.bundle import Bundle, Calibration, InputSpec, Manifest, write_bundle
 from realnet_edge.calibrate.measure import Progress, drift, predict
 from realnet_edge.calibrate.openvino_build import ENGINE_NAME, ir_from_onnx
-from realnet_edge.calibrate.quantise import DEFAULT_METHOD, quantise_onnx
+from realnet_edge.calibrate.quantise import DEFAULT_METHOD, WEIGHT_BITS, quantise_onnx
 from realnet_edge.calibrate.sources import Sources, ensure_onnx, open_sources
 from realnet_edge.calibrate.threshold import conformal_threshold
 from realnet_edge.errors import ConfigError
@@ -23,7 +23,7 @@ from realnet_edge.export import TorchRunner
 from realnet_edge.export.onnx_export import MODEL_NAME, TOLERANCE
 from realnet_edge.imaging import load_batch
 from realnet_edge.runtime import DEFAULT_BATCH_RANGE, best_backend, detect, open_runner, require_backend
-from realnet_edge.runtime.machine import describe_machine
+from realnet_edge.runtime.machine import describe_machine, int8_saturates, refuse_saturation
 from realnet_edge.workspace import Workspace
 
 DEFAULT_FPR = 0.02
@@ -48,6 +48,7 @@ class BuildOptions:
         exclude: beginnings of layer names that INT8 leaves in float, beside those that the backend
             needs in float.
         tolerance: largest difference of the exported graph's maps from PyTorch's, see `ensure_onnx`.
+        weight_bits: bits of INT8 weights, 7 or 8; None takes 8, or 7 where this processor would cut off sums.
     """
 
     target_fpr: float = DEFAULT_FPR
@@ -55,6 +56,7 @@ class BuildOptions:
     method: str = DEFAULT_METHOD
     exclude: tuple[str, ...] = ()
     tolerance: float = TOLERANCE
+    weight_bits: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse values before any work is done."""
@@ -64,6 +66,15 @@ class BuildOptions:
             )
         if self.max_batch < 1:
             raise ConfigError(f"max_batch is {self.max_batch}: give at least 1.")
+        if self.weight_bits not in (None, *WEIGHT_BITS):
+            raise ConfigError(
+                f"weight_bits is {self.weight_bits!r}: give {' or '.join(map(str, WEIGHT_BITS))}."
+            )
+
+    @property
+    def bits(self) -> int:
+        """Bits of INT8 weights: as asked for, else what this processor computes without losing sums."""
+        return self.weight_bits or (7 if int8_saturates() else 8)
 
 
 def build_bundle(
@@ -99,6 +110,8 @@ def build_bundle(
     report = progress or _silent
     chosen = backend or best_backend(precision)
     require_backend(chosen, precision)
+    if precision == "int8":
+        refuse_saturation(wanted.bits, f"{category} for {chosen}")
     sources = open_sources(workspace, category, data_root)
     report("exporting and checking the graph", 0, 1)
     graph, _, _ = ensure_onnx(sources, wanted.tolerance)
@@ -135,6 +148,7 @@ def _quantised(graph: Path, target: Path, images: Any, backend: str, wanted: Bui
         exclude=(*_SPARED[backend], *wanted.exclude),
         quantise_outputs=backend == "onnxruntime",
         asymmetric=backend == "openvino",
+        weight_bits=wanted.bits,
     )
     return target
 
@@ -146,7 +160,7 @@ def _manifest(
     calibration = None
     if precision == "int8":
         count = len(sources.calibration)
-        calibration = Calibration(wanted.method, count, sources.calibration_list_sha256)
+        calibration = Calibration(wanted.method, count, sources.calibration_list_sha256, wanted.bits)
     return Manifest(
         category=sources.checkpoint.category,
         input=InputSpec(*sources.size),

@@ -39,6 +39,7 @@ METHODS = {
     "entropy": CalibrationMethod.Entropy,
 }
 PERCENTILE = 99.999
+WEIGHT_BITS = (7, 8)
 DEFAULT_METHOD = "minmax"
 
 
@@ -67,6 +68,7 @@ def quantise_onnx(
     exclude: Sequence[str] = (),
     quantise_outputs: bool = False,
     asymmetric: bool = False,
+    weight_bits: int = 8,
 ) -> Quantisation:
     """Quantise an exported engine graph, with ranges from real images; `target`'s folder is replaced whole.
 
@@ -80,14 +82,19 @@ def quantise_onnx(
             kernels need it; OpenVINO's do not, and residuals are closer without.
         asymmetric: activations as uint8 with a zero point of their own instead of int8 about 0. SiLU and ReLU
             leave little or nothing below 0, so that steps are half as wide. TensorRT does not take it.
+        weight_bits: 8, or 7 for processors that add two products in 16 bits and saturate: x86 without VNNI.
 
     Raises:
-        ConfigError: an unknown method, or an exclusion that fits no layer.
+        ConfigError: an unknown method, another number of bits, or an exclusion that fits no layer.
         DataError: too few images, or images that are all the same.
         ExportError: the result is not what the engines can take.
     """
     if method not in METHODS:
         raise ConfigError(f"calibration method {method!r} is unknown: use {', '.join(METHODS)}.")
+    if weight_bits not in WEIGHT_BITS:
+        raise ConfigError(
+            f"weights of {weight_bits} bits are unknown: use {' or '.join(map(str, WEIGHT_BITS))}."
+        )
     check_calibration_images(images)
     large = any(source.parent.glob(f"{source.name}.data"))
     left = _excluded(source, exclude)
@@ -113,6 +120,7 @@ def quantise_onnx(
                 per_channel=True,
                 activation_type=QuantType.QUInt8 if asymmetric else QuantType.QInt8,
                 weight_type=QuantType.QInt8,
+                reduce_range=weight_bits == 7,
                 calibrate_method=METHODS[method],
                 nodes_to_exclude=left,
                 use_external_data_format=large,

@@ -140,7 +140,7 @@ def toy_bundle(toy_onnx: Callable[..., Path]) -> Callable[..., Bundle]:
             builder={"onnx": "toy"},
             checkpoint_sha256="0" * 64,
             created="2026-01-31T12:00:00Z",
-            calibration=Calibration("minmax", 3, "1" * 64) if precision == "int8" else None,
+            calibration=Calibration("minmax", 3, "1" * 64, weight_bits=7) if precision == "int8" else None,
             threshold=None if threshold is None else Threshold(threshold, 0.01, 0.01, 120, "split-conformal"),
         )
         return write_bundle(path, files, manifest)

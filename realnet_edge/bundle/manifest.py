@@ -51,17 +51,33 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Where INT8 ranges came from: the method, how many images, and the SHA-256 of their list."""
+    """Where INT8 ranges came from.
+
+    Attributes:
+        method: how ranges were taken, such as "minmax".
+        images: how many images they come from.
+        list_sha256: SHA-256 of the list of these images.
+        weight_bits: 8, or 7 for processors that cut off sums of 8-bit products.
+    """
 
     method: str
     images: int
     list_sha256: str
+    weight_bits: int = 8
 
     @classmethod
     def from_dict(cls, document: object) -> Calibration:
         """Read and check; raises BundleError naming the key."""
+        if isinstance(document, dict):
+            # Bundles from before weights could be narrower do not say it.
+            document = {"weight_bits": 8, **document}
         read = Fields(document, "manifest.calibration", _names(cls))
-        return cls(read.text("method"), read.integer("images", 1), read.digest("list_sha256"))
+        return cls(
+            read.text("method"),
+            read.integer("images", 1),
+            read.digest("list_sha256"),
+            read.integer("weight_bits", 1),
+        )
 
 
 @dataclass(frozen=True)

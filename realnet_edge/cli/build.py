@@ -48,6 +48,11 @@ if TYPE_CHECKING:
     metavar="LAYER",
     help="Beginning of layer names that INT8 spares, * for anything; repeatable.",
 )
+@click.option(
+    "--weight-bits",
+    type=click.IntRange(7, 8),
+    help="Bits of INT8 weights; 7 is right on every processor.  [default: 8, or 7 on x86 without VNNI]",
+)
 @tolerance_option
 @json_option
 def command(
@@ -60,6 +65,7 @@ def command(
     max_batch: int,
     calibration_method: str,
     exclude: tuple[str, ...],
+    weight_bits: int | None,
     tolerance: float,
     as_json: bool,
 ) -> None:
@@ -80,7 +86,7 @@ def command(
     need_training_packages("build")
     from realnet_edge.calibrate import BuildOptions, build_bundle, shortfall
 
-    options = BuildOptions(fpr, max_batch, calibration_method, exclude, tolerance)
+    options = BuildOptions(fpr, max_batch, calibration_method, exclude, tolerance, weight_bits)
     with _progress() as progress:
         bundle = build_bundle(
             Workspace(workspace),

@@ -13,7 +13,7 @@ from realnet_edge.metrics.official import even_thresholds, pro_of_curve
 from realnet_edge.metrics.precision_recall import average_precision_from, f1_max_from
 from realnet_edge.metrics.pro import DEFAULT_LIMIT
 from realnet_edge.metrics.ranking import area_under
-from realnet_edge.metrics.regions import label_regions
+from realnet_edge.metrics.regions import Regions, label_regions
 
 # Bins are runs of equal leading bits of a float32 in [0, 1]: they follow the values' own precision, as fine
 # near 0, where most maps lie, as near 1. Twelve bits of mantissa are left: neighbours differ by 1/4096.
@@ -85,11 +85,10 @@ class PixelStream:
         if not truth.any():
             return
         self._anomalous += np.bincount(bins[truth], minlength=_BINS)
-        for overlap, filled in ((self._overlap, False), (self._filled, True)):
-            regions = label_regions(truth[None], filled)
-            weights = 1.0 / regions.areas[regions.owner]
-            overlap += np.bincount(bins.reshape(-1)[regions.pixels], weights, minlength=_BINS)
-        self._regions += int(regions.areas.size)
+        self._overlap += _overlap(bins, label_regions(truth[None]))
+        filled = label_regions(truth[None], filled=True)
+        self._filled += _overlap(bins, filled)
+        self._regions += int(filled.areas.size)
 
     def scores(self, limit: float = DEFAULT_LIMIT) -> StreamedScores:
         """The metrics of all images so far.
@@ -122,6 +121,12 @@ class PixelStream:
         edges = np.clip(np.append(_LEFT_EDGES, _TOP), self._lowest, self._highest).astype(np.float64)
         rate = _above(thresholds, edges, self._normal) / self._normal.sum()
         return pro_of_curve(rate, _above(thresholds, edges, self._filled) / self._regions)
+
+
+def _overlap(bins: npt.NDArray[np.int32], regions: Regions) -> npt.NDArray[np.float64]:
+    """(_BINS,) what each bin's pixels of one image add to the sum of the regions' overlaps."""
+    weights = 1.0 / regions.areas[regions.owner]
+    return np.asarray(np.bincount(bins.reshape(-1)[regions.pixels], weights, minlength=_BINS), np.float64)
 
 
 def _above(

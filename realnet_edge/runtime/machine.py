@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from realnet_edge.errors import BackendError
+
 CPUINFO = Path("/proc/cpuinfo")
 MEMINFO = Path("/proc/meminfo")
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -110,6 +112,39 @@ def parse_cpuinfo(text: str) -> tuple[str | None, tuple[str, ...]]:
             fields.setdefault(key.strip(), value.strip())
     flags = set(fields.get("flags", fields.get("Features", "")).split())
     return fields.get("model name"), tuple(name for name in CPU_FEATURES if name in flags)
+
+
+def int8_saturates(text: str | None = None, architecture: str | None = None) -> bool:
+    """Whether INT8 kernels of this processor lose sums: x86 without VNNI adds two products in 16 bits.
+
+    Two products of 255 and 127 do not fit there and are cut off without a word; with weights of 7 bits they
+    fit. (Intel, "Lower Numerical Precision Deep Learning Inference and Training", 2018.)
+
+    Args:
+        text: /proc/cpuinfo; None reads it. Where it cannot be read the answer is False.
+        architecture: as `platform.machine` gives it; None asks it.
+    """
+    _, features = parse_cpuinfo(_text(CPUINFO) if text is None else text)
+    x86 = (architecture or platform.machine()) in ("x86_64", "AMD64")
+    return x86 and "avx2" in features and not any(CPU_FEATURES[name] == "int8" for name in features)
+
+
+def refuse_saturation(weight_bits: int, engine: str) -> None:
+    """Refuse an INT8 engine that this processor would compute wrongly, see `int8_saturates`.
+
+    Args:
+        weight_bits: bits of its weights.
+        engine: what the message calls it.
+
+    Raises:
+        BackendError: the weights are wider than 7 bits, and this processor cuts off sums.
+    """
+    if weight_bits > 7 and int8_saturates():
+        raise BackendError(
+            f"{engine}: its INT8 weights have {weight_bits} bits, and this processor, x86 without VNNI, cuts "
+            "off sums of such products: its maps would be wrong. Build it on this machine, or elsewhere with "
+            "--weight-bits 7, which is right on both, or use fp32."
+        )
 
 
 def parse_meminfo(text: str) -> int | None:

@@ -7,6 +7,7 @@ from realnet_edge.bundle.locate import find_bundles
 from realnet_edge.errors import BackendError
 from realnet_edge.runtime.backends import detect_backend, require_backend
 from realnet_edge.runtime.base import Runner
+from realnet_edge.runtime.machine import refuse_saturation
 from realnet_edge.runtime.ort import OnnxRuntimeRunner
 from realnet_edge.runtime.ov import OpenVinoRunner
 from realnet_edge.workspace import Workspace
@@ -26,10 +27,12 @@ def open_runner(bundle: Bundle, threads: int | None = None) -> Runner:
 
     Raises:
         BackendError: its backend is missing on this machine; the message says what adds it. There is no
-            fallback to another backend.
+            fallback to another backend. Or its INT8 weights are wider than this processor computes exactly.
     """
     stated = bundle.manifest
     require_backend(stated.backend, stated.precision)
+    if stated.calibration is not None:
+        refuse_saturation(stated.calibration.weight_bits, str(bundle.path))
     return _RUNNERS[stated.backend](
         bundle.engine_path,
         precision=stated.precision,

@@ -31,6 +31,10 @@ def test_round_trip_keeps_every_field(document: dict[str, Any]) -> None:
 
 
 def test_optional_parts_may_be_null(document: dict[str, Any]) -> None:
+    older = {key: value for key, value in document["calibration"].items() if key != "weight_bits"}
+    said_nothing = Manifest.from_dict({**document, "calibration": older}).calibration
+    assert said_nothing is not None
+    assert said_nothing.weight_bits == 8
     bare = Manifest.from_dict({**document, "threshold": None, "calibration": None})
 
     assert bare.threshold is None

@@ -123,6 +123,8 @@ def test_what_a_backend_cannot_do_is_refused_before_any_work(workspace: Workspac
         BuildOptions(target_fpr=2.0)
     with pytest.raises(ConfigError, match="at least 1"):
         BuildOptions(max_batch=0)
+    with pytest.raises(ConfigError, match="weight_bits is 4"):
+        BuildOptions(weight_bits=4)
 
 
 def test_a_failed_build_leaves_the_bundle_that_was_there(workspace: Workspace) -> None:

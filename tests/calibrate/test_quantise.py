@@ -65,6 +65,32 @@ def test_weights_have_a_scale_a_channel_and_biases_stay_in_float(quantised: Path
                 assert constants[node.input[2]].data_type == TensorProto.FLOAT
 
 
+def test_weights_of_seven_bits_use_half_of_the_range(
+    graph: Path, calibration_images: Images, tmp_path: Path
+) -> None:
+    """Two of their products with any uint8 fit into 16 bits, which processors without VNNI add them in."""
+    path = tmp_path / "int8" / "model.onnx"
+    quantise_onnx(graph, path, calibration_images, weight_bits=7)
+    made = onnx.load(path).graph
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in made.initializer}
+    producer = {name: node for node in made.node for name in node.output}
+    seen = 0
+    for node in made.node:
+        if node.op_type in OP_TYPES:
+            quantise = producer[producer[node.input[1]].input[0]]
+            weights, scale = (constants[name] for name in quantise.input[:2])
+            axis = 0 if node.op_type == "Conv" else 1
+            shape = [1] * weights.ndim
+            shape[axis] = -1
+            integers = np.abs(np.rint(weights / scale.reshape(shape)))
+            assert integers.max() <= 64
+            assert 2 * 255 * integers.max() < 2**15
+            seen = max(seen, int(integers.max()))
+    assert seen > 60
+    with pytest.raises(ConfigError, match="weights of 6 bits"):
+        quantise_onnx(graph, path, calibration_images, weight_bits=6)
+
+
 def test_what_decides_stays_in_float(quantised: Path) -> None:
     graph = onnx.load(quantised).graph
     producer = {name: node.op_type for node in graph.node for name in node.output}

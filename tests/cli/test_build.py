@@ -44,6 +44,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         (("--max-batch", "4"), BuildOptions(max_batch=4)),
         (("--calibration-method", "entropy"), BuildOptions(method="entropy")),
         (("--exclude", "backbone", "--exclude", "afs"), BuildOptions(exclude=("backbone", "afs"))),
+        (("--weight-bits", "7"), BuildOptions(weight_bits=7)),
         (("--tolerance", "0.002"), BuildOptions(tolerance=0.002)),
     ],
 )

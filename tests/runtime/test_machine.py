@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import platform
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from realnet_edge.runtime import machine
+from realnet_edge.bundle import Bundle
+from realnet_edge.bundle.manifest import Calibration
+from realnet_edge.errors import BackendError
+from realnet_edge.runtime import machine, open_runner
 from realnet_edge.runtime.machine import (
     Gpu,
     describe_machine,
     find_gpus,
+    int8_saturates,
     parse_cpuinfo,
     parse_gpus,
     parse_meminfo,
@@ -45,6 +52,38 @@ def test_x86_features_in_the_order_of_the_table() -> None:
 
 def test_arm_has_features_and_no_name() -> None:
     assert parse_cpuinfo(ARM) == (None, ("asimd", "asimdhp", "asimddp"))
+
+
+def test_x86_without_vnni_cuts_off_sums_and_no_other() -> None:
+    without = X86.replace("avx512_vnni ", "").replace("amx_int8 ", "")
+    assert not int8_saturates(X86, "x86_64")
+    assert int8_saturates(without, "x86_64")
+    assert not int8_saturates(without.replace("avx2", "avx2 avx_vnni"), "AMD64")
+    assert not int8_saturates(ARM, "aarch64")
+    assert not int8_saturates("", "x86_64")
+
+
+def test_an_engine_that_would_be_wrong_here_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, toy_bundle: Callable[..., Bundle]
+) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(X86.replace("avx512_vnni ", "").replace("amx_int8 ", ""))
+    monkeypatch.setattr(machine, "CPUINFO", cpuinfo)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    narrow = toy_bundle(tmp_path / "narrow", precision="int8")
+    wide = dataclasses.replace(
+        narrow,
+        manifest=dataclasses.replace(
+            narrow.manifest, calibration=Calibration("minmax", 3, "1" * 64, weight_bits=8)
+        ),
+    )
+    with open_runner(narrow):
+        pass
+    with pytest.raises(BackendError, match=r"weights have 8 bits.*--weight-bits 7"):
+        open_runner(wide)
+    cpuinfo.write_text(X86)
+    with open_runner(wide):
+        pass
 
 
 def test_nothing_to_read_is_unknown() -> None:
