@@ -28,7 +28,7 @@ from realnet_edge.cli.options import category_option, json_option, workspace_opt
 @click.option("--rrs-max", type=click.IntRange(min=0), help="Planes kept by maximum, if the file is silent.")
 @click.option("--rrs-mean", type=click.IntRange(min=0), help="Planes kept by mean, if the file is silent.")
 @click.option("--seed", default=0, show_default=True, help="Decides which images set the threshold.")
-@click.option("--overwrite", is_flag=True, help="Replace a checkpoint that is there.")
+@click.option("--overwrite", is_flag=True, help="Replace a checkpoint or an unfinished training.")
 @json_option
 def command(
     file: Path,
@@ -52,7 +52,7 @@ def command(
     from realnet_edge.workspace import Workspace
 
     need_training_packages("import-checkpoint")
-    from realnet_edge.calibrate.importing import import_official
+    from realnet_edge.training.importing import import_official
 
     found, folder = import_official(
         file,

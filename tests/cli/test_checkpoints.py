@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from click.testing import CliRunner, Result
 
 from realnet_edge.cli.main import cli
 from realnet_edge.config import ModelConfig
+from realnet_edge.files import write_json
 from realnet_edge.model import RealNet
 from realnet_edge.model.checkpoint import load_checkpoint
 from realnet_edge.model.official_checkpoint import write_official
+from realnet_edge.training.state import Progress
 
 SIZE = 128
 
@@ -70,10 +73,24 @@ def test_a_checkpoint_is_replaced_only_when_told(official: Path, tmp_path: Path)
     assert call("import-checkpoint", official, *place).exit_code == 0
     refused = call("import-checkpoint", official, *place, "--image-size", SIZE)
     assert refused.exit_code == 1
-    assert "give --overwrite" in refused.stderr
+    assert "--overwrite" in refused.stderr
     replaced = call(
         "import-checkpoint", official, *place, "--image-size", SIZE, "--overwrite", "--rrs-mean", 3
     )
     assert replaced.exit_code == 0
     config = load_checkpoint(tmp_path / "screw" / "checkpoint").config
     assert (config.image_size, config.rrs_mean) == (SIZE, 3)
+
+
+def test_an_unfinished_training_is_given_up_only_when_told(official: Path, tmp_path: Path) -> None:
+    place = ("--category", "screw", "--workspace", tmp_path)
+    training = tmp_path / "screw" / "training"
+    training.mkdir(parents=True)
+    write_json(training / "state.json", {"progress": asdict(Progress(step=7)), "settings": {}})
+    refused = call("import-checkpoint", official, *place)
+    assert refused.exit_code == 1
+    assert "unfinished training" in refused.stderr
+    assert "step 7" in refused.stderr
+    assert call("import-checkpoint", official, *place, "--overwrite").exit_code == 0
+    # Resumed later, it would take the imported checkpoint's place.
+    assert not training.exists()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from realnet_edge.data import Splits, load_category, make_splits
-from realnet_edge.errors import CheckpointError
 from realnet_edge.files import sha256_file
 from realnet_edge.model.checkpoint import Checkpoint, save_checkpoint
 from realnet_edge.model.official_checkpoint import OfficialCheckpoint, read_official
-from realnet_edge.workspace import CHECKPOINT_DOCUMENT, Workspace
+from realnet_edge.training.resuming import discard_leftovers, refuse_to_lose
+from realnet_edge.workspace import Workspace
 
 
 def import_official(
@@ -34,18 +34,18 @@ def import_official(
         image_size: side of its images in pixels.
         rrs: planes that RRS keeps by maximum and by mean, where the file is silent.
         seed: of the split.
-        overwrite: replace a checkpoint that is there.
+        overwrite: replace a checkpoint or an unfinished training that is there.
 
     Returns:
         What was found, and the checkpoint's folder.
 
     Raises:
-        CheckpointError: the category has a checkpoint already, or as `read_official`.
+        CheckpointError: the category has a checkpoint or an unfinished training already, or as
+            `read_official`.
         DataError: as `load_category` and `make_splits`.
     """
-    folder = workspace.category(category).checkpoint
-    if (folder / CHECKPOINT_DOCUMENT).is_file() and not overwrite:
-        raise CheckpointError(f"{folder} holds a checkpoint already: give --overwrite to replace it.")
+    paths = workspace.category(category)
+    refuse_to_lose(paths, {}, resume=False, overwrite=overwrite)
     found = read_official(file, image_size, *rrs)
     splits, data = Splits((), (), (), seed), {"root": "", "layout": ""}
     if data_root is not None:
@@ -64,5 +64,7 @@ def import_official(
     checkpoint = Checkpoint(
         found.model, found.config, category, splits.to_dict(), data, {}, {"imported": origin}
     )
-    save_checkpoint(folder, checkpoint)
-    return found, folder
+    save_checkpoint(paths.checkpoint, checkpoint)
+    # An unfinished training that was given up would take the imported checkpoint's place when resumed.
+    discard_leftovers(paths.training, keep_state=False)
+    return found, paths.checkpoint
