@@ -53,8 +53,8 @@ class EngineGraph(nn.Module):
 
         Returns:
             anomaly_map float32 (N, H, W) in [0, 1], score float32 (N,) in [0, 1], rrs_indices int32
-            (N, tiles * k), a tile's after the other's, and with `stages` the tensors of `stage_names`, of
-            N * tiles each.
+            (N, tiles * k), a tile's after the other's: plane c of tile t is t * planes + c. With `stages`
+            also the tensors of `stage_names`, of N * tiles each.
         """
         grid = self.model.config.grid
         tiles = cut(self.model.inputs(image), grid)
@@ -65,7 +65,9 @@ class EngineGraph(nn.Module):
         scores = pooled_score(maps, self.score_rule)
         chosen = output.rrs_indices.to(torch.int32)
         if grid.count > 1:
-            chosen = per_image(chosen, grid).flatten(1)
+            planes = sum(self.model.config.planes)
+            first = planes * torch.arange(grid.count, dtype=torch.int32, device=chosen.device)
+            chosen = (per_image(chosen, grid) + first[:, None]).flatten(1)
         results = (maps, scores, chosen)
         if not self.stages:
             return results

@@ -144,6 +144,7 @@ def _row(
         drift_score_spearman=drift.score_spearman if drift else None,
         drift_decisions_flipped=drift.decisions_flipped if drift else None,
         drift_rrs_rank_swaps=drift.rrs_rank_swaps if drift else None,
+        drift_rrs_exchanged=drift.rrs_exchanged if drift else None,
         threshold=subject.threshold,
         budget=scene.budget,
         verdict=judged,

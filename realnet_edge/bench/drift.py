@@ -43,6 +43,8 @@ class Drift:
         decisions_flipped: images that fall on the other side of the threshold; None without one.
         rrs_rank_swaps: mean count an image of RRS positions that hold another channel; None where
             either side does not tell its choice.
+        rrs_exchanged: mean count an image of channels that the engine chose and the reference did not,
+            whatever their ranks: all that counts where RRS hands channels on in plane order.
     """
 
     map_max_abs: float
@@ -50,6 +52,7 @@ class Drift:
     score_spearman: float | None
     decisions_flipped: int | None
     rrs_rank_swaps: float | None
+    rrs_exchanged: float | None
 
 
 def measure_accuracy(
@@ -100,6 +103,7 @@ def measure_drift(predictions: Predictions, reference: Predictions, threshold: f
         score_spearman=_correlation(predictions.scores, reference.scores),
         decisions_flipped=_flipped(predictions.scores, reference.scores, threshold),
         rrs_rank_swaps=_rank_swaps(predictions.rrs_indices, reference.rrs_indices),
+        rrs_exchanged=_exchanged(predictions.rrs_indices, reference.rrs_indices),
     )
 
 
@@ -168,3 +172,10 @@ def _rank_swaps(ours: npt.NDArray[np.int32] | None, theirs: npt.NDArray[np.int32
     if ours is None or theirs is None or ours.shape != theirs.shape:
         return None
     return float(np.count_nonzero(ours != theirs) / len(ours))
+
+
+def _exchanged(ours: npt.NDArray[np.int32] | None, theirs: npt.NDArray[np.int32] | None) -> float | None:
+    if ours is None or theirs is None or len(ours) != len(theirs):
+        return None
+    # A channel may be chosen twice, by its maximum and by its mean.
+    return float(np.mean([len(np.setdiff1d(a, b)) for a, b in zip(ours, theirs, strict=True)]))

@@ -62,6 +62,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("Drift", "map difference, mean", lambda r: text.small(r.drift_map_mean_abs)),
     Column("Drift", "score rank correlation", lambda r: text.number(r.drift_score_spearman, 4)),
     Column("Drift", "RRS rank swaps an image", lambda r: text.count(r.drift_rrs_rank_swaps)),
+    Column("Drift", "RRS planes exchanged an image", lambda r: text.count(r.drift_rrs_exchanged)),
 )
 
 

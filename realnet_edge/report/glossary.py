@@ -60,7 +60,12 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     (
         "RRS rank swaps",
         "Residual channels that the engine ranks differently than FP32 PyTorch does; many swaps explain a "
-        "large drift of the maps, few swaps are harmless.",
+        "large drift of the maps, few swaps are harmless. They mean nothing where RRS hands channels on in "
+        "plane order, as in the presets `edge` and `demo`.",
+    ),
+    (
+        "RRS planes exchanged",
+        "Residual channels that the engine chose and FP32 PyTorch did not, whatever their ranks.",
     ),
     (
         "Verdict and budget",

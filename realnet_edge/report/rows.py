@@ -28,6 +28,7 @@ _RANGES: dict[tuple[float, float], tuple[str, ...]] = {
         "pro_reference",
         "drift_decisions_flipped",
         "drift_rrs_rank_swaps",
+        "drift_rrs_exchanged",
     ),
     (_TINY, math.inf): ("fps", "e2e_fps", "latency_ms_p50", "e2e_ms_p50"),
     (0, 100): ("image_auroc", "image_auroc_low", "image_auroc_high", "pixel_auroc", "au_pro"),
@@ -88,6 +89,8 @@ class ResultRow:
         drift_decisions_flipped: Images on the other side of the threshold than with FP32 PyTorch, >= 0.
         drift_rrs_rank_swaps: Reconstruction residuals chosen at another rank than FP32 PyTorch
             chose them, mean count an image, >= 0.
+        drift_rrs_exchanged: Reconstruction residuals that were chosen and are not among FP32 PyTorch's,
+            whatever their ranks, mean count an image, >= 0.
         threshold: Image score above which an image is called a defect, in [0, 1].
         budget: Share of FP32 PyTorch's accuracy that must be kept, in (0, 1], such as 0.99.
         verdict: "reference" (this is FP32 PyTorch), "pass" or "fail" (against `budget`), or
@@ -131,6 +134,7 @@ class ResultRow:
     drift_score_spearman: float | None = None
     drift_decisions_flipped: int | None = None
     drift_rrs_rank_swaps: float | None = None
+    drift_rrs_exchanged: float | None = None
     threshold: float | None = None
     budget: float | None = None
     verdict: str = "unmeasured"

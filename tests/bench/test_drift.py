@@ -42,6 +42,13 @@ def test_differences_are_counted_pixel_by_pixel_and_image_by_image() -> None:
     # One swap of neighbours among six: 1 - 6 * 2 / (6 * 35).
     assert drift.score_spearman == pytest.approx(1 - 12 / 210)
     assert drift.rrs_rank_swaps == pytest.approx(2 / 6)
+    assert drift.rrs_exchanged == 0
+    swapped[1, 0] = 10_000
+    exchanged = measure_drift(
+        Predictions(maps, moved, swapped), Predictions(reference.maps, scores, indices), threshold=0.38
+    )
+    assert exchanged.rrs_rank_swaps == pytest.approx(3 / 6)
+    assert exchanged.rrs_exchanged == pytest.approx(1 / 6)
 
 
 def test_a_score_at_the_threshold_is_good_on_both_sides() -> None:
@@ -57,6 +64,7 @@ def test_what_is_unknown_stays_none() -> None:
     silent = Predictions(answers.maps, np.full(3, 0.5, np.float32), None)
     drift = measure_drift(silent, answers, None)
     assert (drift.decisions_flipped, drift.rrs_rank_swaps, drift.score_spearman) == (None, None, None)
+    assert drift.rrs_exchanged is None
     single = predictions(count=1)
     assert measure_drift(single, single, None).score_spearman is None
 

@@ -116,6 +116,9 @@ def test_the_graph_computes_what_the_network_says_of_the_tiles(
         pooled = image_score(torch.from_numpy(expected[:batch]), checkpoint.score_rule).numpy()
         np.testing.assert_allclose(scores, pooled, atol=1e-4)
         assert chosen.shape == (batch, sum(planes))
+        # Every plane of an image has a number of its own.
+        tile_of = np.repeat(np.arange(len(planes)), planes)
+        assert (chosen // sum(checkpoint.config.planes) == tile_of).all()
     with TorchRunner(checkpoint) as runner:
         found = runner.infer(images, diagnostics=True)
     np.testing.assert_allclose(found.anomaly_map, expected, atol=1e-5)

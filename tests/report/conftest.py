@@ -55,6 +55,7 @@ def row() -> ResultRow:
         drift_score_spearman=0.9961,
         drift_decisions_flipped=3,
         drift_rrs_rank_swaps=33.4,
+        drift_rrs_exchanged=6.25,
         threshold=0.3,
         budget=0.99,
         verdict="pass",
