@@ -54,6 +54,7 @@ def test_the_row_says_what_was_done(run: Run, finished: Place, cells: CategoryDa
         assert package in row.versions
     weights = finished.paths(run).checkpoint / "model.safetensors"
     assert row.size_gib == weights.stat().st_size / 2**30
+    assert Workspace(finished.root.parent).categories() == []
 
 
 def test_the_figures_are_those_of_bench(run: Run, finished: Place, cells: CategoryData) -> None:
