@@ -89,6 +89,11 @@ def _weights(
 @click.option("--learning-rate", type=float, help="Adam's peak rate.")
 @click.option("--validate-every", type=int, help="Steps between validations and saved states.")
 @click.option("--afs-batches", type=int, help="Batches over which AFS judges channels.")
+@click.option(
+    "--statistics-batches",
+    type=int,
+    help="Batches that BatchNorm statistics are averaged over; 0 for the last.",
+)
 @click.option("--workers", type=int, help="Processes that synthesise anomalies.")
 @click.option("--threads", type=int, help="Threads of PyTorch; 0 for all cores.")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="What training steps compute in.")

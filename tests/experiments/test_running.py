@@ -125,7 +125,18 @@ def test_kills_lose_nothing_and_double_nothing(cells: CategoryData, tmp_path: Pa
     command = [sys.executable, "-m", "realnet_edge", "reproduce", "table3", "--preset", "demo"]
     command += ["--data", str(cells.root.parent), "--category", "cells", "--workspace", str(tmp_path)]
     command += ["--image-size", "64", "--steps", "6", "--minutes", "0", "--validate-every", "2"]
-    command += ["--batch", "4", "--afs-batches", "1", "--workers", "0", "--threads", "1"]
+    command += [
+        "--batch",
+        "4",
+        "--afs-batches",
+        "1",
+        "--statistics-batches",
+        "0",
+        "--workers",
+        "0",
+        "--threads",
+        "1",
+    ]
     results = Place.inside(tmp_path).results.path
 
     _kill_when(command, lambda: results.exists() and results.read_bytes().endswith(b"\n"))
