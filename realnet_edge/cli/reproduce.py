@@ -1,0 +1,233 @@
+"""`realnet-edge reproduce`: the paper's experiments, our figures beside the published ones."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from realnet_edge.backbones import BACKBONES
+from realnet_edge.cli.options import data_option, json_option, workspace_option
+from realnet_edge.config import DEVICES, PRECISIONS, ModelConfig, SynthesisConfig
+from realnet_edge.errors import ConfigError, RealnetEdgeError
+from realnet_edge.experiments.published import EXPERIMENTS
+from realnet_edge.experiments.settings import Settings
+from realnet_edge.presets import PRESETS, preset
+
+if TYPE_CHECKING:
+    from realnet_edge.experiments.place import Place
+    from realnet_edge.experiments.plan import Plan, Run
+
+
+def _seeds(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    """Read "0,1,2" as a tuple of whole numbers."""
+    try:
+        return tuple(int(part) for part in value.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a list of whole numbers such as 0,1,2.") from error
+
+
+def _weights(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, Path]:
+    """Read "resnet34=FILE" parts as files by backbone."""
+    found = {}
+    for value in values:
+        backbone, _, file = value.partition("=")
+        if backbone not in BACKBONES or not file:
+            raise click.BadParameter(
+                f"{value!r} is no BACKBONE=FILE; the backbones are {', '.join(BACKBONES)}."
+            )
+        found[backbone] = Path(file)
+    return found
+
+
+@click.command("reproduce")
+@click.argument("name", metavar="EXPERIMENT", type=click.Choice(list(EXPERIMENTS), case_sensitive=False))
+@data_option
+@click.option(
+    "--category",
+    "categories",
+    multiple=True,
+    metavar="NAME",
+    help="Only these, of any data set; repeatable.  [default: those of the experiment's data set]",
+)
+@workspace_option
+@click.option(
+    "--seeds", default="0", show_default=True, callback=_seeds, metavar="N,N", help="A run each, and a mean."
+)
+@click.option(
+    "--preset",
+    "preset_name",
+    type=click.Choice(list(PRESETS)),
+    default="paper",
+    show_default=True,
+    help="Settings that the experiment's rows change.",
+)
+@click.option(
+    "--textures",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of textures, such as DTD's images/; rows named DTD need it.",
+)
+@click.option(
+    "--weights",
+    multiple=True,
+    callback=_weights,
+    metavar="BACKBONE=FILE",
+    help="File with a backbone's ImageNet weights; repeatable.",
+)
+@click.option("--image-size", type=int, help="Side of the square input in pixels.")
+@click.option("--source", metavar="SPEC", help="Anomaly source of rows that name none, as for train.")
+@click.option("--rotate", type=float, metavar="DEGREES", help="Turn normal images by up to this much.")
+@click.option("--flip/--no-flip", default=None, help="Mirror normal images at random.")
+@click.option("--steps", type=int, help="Most optimiser steps a run.")
+@click.option("--minutes", type=float, help="Most minutes of training a run; 0 for no limit.")
+@click.option("--patience", type=int, help="Validations without improvement before it stops; 0 for never.")
+@click.option("--batch", type=int, help="Images a step.")
+@click.option("--learning-rate", type=float, help="Adam's peak rate.")
+@click.option("--validate-every", type=int, help="Steps between validations and saved states.")
+@click.option("--afs-batches", type=int, help="Batches over which AFS judges channels.")
+@click.option(
+    "--statistics-batches",
+    type=int,
+    help="Batches that BatchNorm statistics are averaged over; 0 for the last.",
+)
+@click.option("--workers", type=int, help="Processes that synthesise anomalies.")
+@click.option("--threads", type=int, help="Threads of PyTorch; 0 for all cores.")
+@click.option("--precision", type=click.Choice(PRECISIONS), help="What training steps compute in.")
+@click.option("--device", type=click.Choice(DEVICES), help="Where to train; auto: a GPU if there is one.")
+@click.option("--accumulate", type=int, metavar="PARTS", help="Compute each batch in so many parts.")
+@click.option(
+    "--gradient-checkpointing/--no-gradient-checkpointing",
+    default=None,
+    help="Compute the U-Nets twice: less memory.",
+)
+@click.option("--discard-checkpoints", is_flag=True, help="Remove each checkpoint once it is evaluated.")
+@click.option(
+    "--list", "only_list", is_flag=True, help="Show what is done and what would be run; run nothing."
+)
+@json_option
+def command(
+    name: str,
+    data: Path,
+    categories: tuple[str, ...],
+    workspace: Path,
+    seeds: tuple[int, ...],
+    preset_name: str,
+    textures: Path | None,
+    weights: dict[str, Path],
+    discard_checkpoints: bool,
+    only_list: bool,
+    as_json: bool,
+    **changes: Any,
+) -> None:
+    """Run one of the paper's tables or figures on the categories at hand.
+
+    EXPERIMENT is table1, table3, table5a, table5b, figure5 or tableS1 to tableS6. Every row, category and
+    seed is a training of its own, evaluated in FP32 PyTorch on all test images. What the package cannot do is
+    listed with the reason. Runs lie under _reproduce in the workspace: results.jsonl has a line for each that
+    is finished, and the same command after an interruption goes on where it stopped. The table stands beside
+    the paper's figures in EXPERIMENT-PRESET.md there; with figure5 a picture, too.
+
+    The paper chose checkpoints on the test set, these runs do not.
+    """
+    from realnet_edge.cli.output import print_json, say
+    from realnet_edge.experiments.output import document, write_experiment
+    from realnet_edge.experiments.place import Place
+    from realnet_edge.experiments.plan import Request, make_plan
+
+    request = Request(data, _base(preset_name, changes), categories, seeds, textures, weights)
+    plan = make_plan(EXPERIMENTS[name], request)
+    place = Place.inside(workspace)
+    failures: list[str] = []
+    for sentence in plan.skipped:
+        say(f"Left out: {sentence}")
+    if only_list:
+        _say_list(plan, place)
+    else:
+        failures = _run_all(plan, place, discard_checkpoints)
+    results = place.results.rows()
+    found = document(plan, results, preset_name, failures)
+    if not only_list:
+        text, files = write_experiment(place.root, plan, results, preset_name, failures)
+        say(f"\n{text}")
+        for file in files:
+            say(f"Wrote {file}")
+        found["files"] = [str(file) for file in files]
+    if as_json:
+        print_json(found)
+    # Last, for the table of what did finish is out by now.
+    if failures:
+        raise RealnetEdgeError("\n".join([f"{len(failures)} runs failed:", *failures]))
+
+
+def _base(preset_name: str, changes: dict[str, Any]) -> Settings:
+    """The preset's settings with the options that were given."""
+    chosen = preset(preset_name)
+    given = {key: value for key, value in changes.items() if value is not None}
+    model = {key: given.pop(key) for key in _names(ModelConfig) if key in given}
+    synthesis = {key: given.pop(key) for key in _names(SynthesisConfig) if key in given}
+    return Settings(
+        dataclasses.replace(chosen.model, **model),
+        dataclasses.replace(chosen.synthesis, **synthesis),
+        dataclasses.replace(chosen.train, **given),
+    )
+
+
+def _names(settings: type[ModelConfig] | type[SynthesisConfig]) -> list[str]:
+    return [field.name for field in dataclasses.fields(settings)]
+
+
+def _run_all(plan: Plan, place: Place, discard: bool) -> list[str]:
+    """Do what is not done yet, one after the other; runs that fail are told of and do not stop the rest."""
+    from realnet_edge.cli.output import say
+    from realnet_edge.cli.training_packages import need_training_packages
+
+    done = place.results.rows()
+    runs = [run for run in plan.runs if run.key not in done]
+    say(f"{len(plan.runs) - len(runs)} of {len(plan.runs)} runs are done.")
+    if not runs:
+        return []
+    need_training_packages("reproduce")
+    from realnet_edge.experiments.running import execute
+    from realnet_edge.runtime.machine import describe_machine
+    from realnet_edge.training import Listeners
+
+    machine = describe_machine()
+    failures = []
+    for number, run in enumerate(runs, 1):
+        say(f"[{number}/{len(runs)}] {run.title}")
+        try:
+            if not execute(run, place, machine, Listeners(say), discard):
+                say("another process is at this run: left to it")
+        except ConfigError:
+            # Settings that are wrong for one run are wrong for all.
+            raise
+        except RealnetEdgeError as error:
+            failures.append(
+                f"{run.title}: {error} It lies in {place.paths(run).root}; remove that to begin anew."
+            )
+            say(f"Failed: {error}")
+    return failures
+
+
+def _say_list(plan: Plan, place: Place) -> None:
+    from realnet_edge.cli.output import say
+
+    done = place.results.rows()
+    for run in plan.runs:
+        say(f"{_status(run, run.key in done, place)}  {run.title}  ({run.key})")
+    labels = {row.name: row.label for row in plan.experiment.rows}
+    for row, reason in plan.unavailable.items():
+        say(f"not available  {labels[row]}: {reason}")
+
+
+def _status(run: Run, done: bool, place: Place) -> str:
+    if done:
+        return "done       "
+    paths = place.paths(run)
+    if paths.checkpoint.is_dir():
+        return "trained    "
+    return "unfinished " if paths.training.is_dir() else "to do      "

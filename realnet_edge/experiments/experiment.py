@@ -1,0 +1,110 @@
+"""What an experiment is: rows, each a change of a preset's settings, with the paper's figures beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from realnet_edge.errors import ConfigError
+from realnet_edge.experiments.paper_figures import Published
+
+# Metrics by the names of `RunResult`'s fields; "fps", "fid" and "lpips" are the paper's alone.
+METRIC_LABELS = {
+    "image_auroc": "image AUROC",
+    "pixel_auroc": "pixel AUROC",
+    "pro_reference": "PRO",
+    "fps": "FPS",
+    "size_gib": "size, GiB",
+    "fid": "FID",
+    "lpips": "LPIPS",
+}
+RRS_MODES = ("max", "mean", "both", "none")
+# What a `Change.source` of this name stands for is the folder that the user gives.
+TEXTURES = "textures"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a row changes in the settings it starts from; the defaults change nothing.
+
+    Attributes:
+        source: anomaly source: "textures", the user's folder of them, or a specification as
+            `realnet_edge.synthesis.make_source` reads it.
+        selection: how channels become planes, as `ModelConfig.selection`.
+        rrs: "max", "mean" or "both" (half by each), or "none": all residual planes in their own order.
+        retention: share of the residual planes that RRS keeps (the paper's P), in (0, 1]; for `rrs` alone.
+        architecture: which taps are reconstructed together, as `realnet_edge.config.blocks_of`.
+        halve: half the planes of each tap, half the U-Nets' widths, half the planes that RRS keeps.
+        scale: the image size times this.
+        backbone: another feature extractor in the published proportions, with `planes` of each tap.
+
+    Raises:
+        ConfigError: no such mode, or a retention that belongs to none or is out of range.
+    """
+
+    source: str = ""
+    selection: str = ""
+    rrs: str = ""
+    retention: float = 0.0
+    architecture: str = ""
+    halve: bool = False
+    scale: int = 1
+    backbone: str = ""
+    planes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.rrs not in ("", *RRS_MODES):
+            raise ConfigError(f"rrs is {self.rrs!r}; valid: {', '.join(RRS_MODES)}, or empty.")
+        chooses = self.rrs in ("max", "mean", "both")
+        if chooses != (self.retention > 0) or not 0 <= self.retention <= 1:
+            raise ConfigError(
+                f"retention is {self.retention:g} for RRS {self.rrs!r}; valid: above 0 and at most 1 with "
+                "max, mean and both, 0 without them."
+            )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One setting of an experiment.
+
+    Attributes:
+        name: short and unique within the experiment.
+        label: as tables show it.
+        change: what it changes in the settings; None where it cannot be run here.
+        published: the paper's figures.
+        missing: why it cannot be run here, as it reads after "not available: "; empty where it can.
+    """
+
+    name: str
+    label: str
+    change: Change | None
+    published: Published
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One table or figure of the paper.
+
+    Attributes:
+        name: as the command line takes it, such as "table5a".
+        title: as the paper calls it, such as "Table 5a".
+        caption: what it compares.
+        data_set: short name of the data set, as `realnet_edge.data.DATA_SETS`.
+        metrics: names in `METRIC_LABELS`, in the order of the published figures.
+        rows: the settings.
+        notes: where ours is not what the paper did, a sentence each.
+        curves: whether metrics are also drawn over the retention ratio.
+    """
+
+    name: str
+    title: str
+    caption: str
+    data_set: str
+    metrics: tuple[str, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+    curves: bool = False
+
+    @property
+    def runnable(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.change is not None)

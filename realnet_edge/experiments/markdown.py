@@ -1,0 +1,208 @@
+"""An experiment's table in Markdown: our figures beside the paper's, and what keeps them from comparing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from realnet_edge.data import DATA_SETS
+from realnet_edge.experiments.experiment import METRIC_LABELS
+from realnet_edge.experiments.paper_figures import Figures, Published
+from realnet_edge.experiments.plan import Plan
+from realnet_edge.experiments.settings import Settings
+from realnet_edge.experiments.summary import Estimate, RowSummary, over_seeds
+
+SELECTION_NOTE = (
+    "The paper chose its checkpoints on the test set. Ours were chosen on good images that had been set "
+    "aside and on synthetic anomalies; no test image was looked at before the evaluation. That alone favours "
+    "the paper's figures."
+)
+SPLIT_NOTE = (
+    "The paper trained on all good training images. Ours trained on about 70% of them: the others choose the "
+    "checkpoint and are held out for a threshold."
+)
+_NONE = "-"
+
+
+def render(plan: Plan, summaries: Sequence[RowSummary], preset: str, failures: Sequence[str] = ()) -> str:
+    """The whole document, ending with a newline.
+
+    Args:
+        preset: name of the preset that the settings started from.
+        failures: runs that ended in an error, a sentence each.
+    """
+    experiment = plan.experiment
+    parts = [f"# {experiment.title}: {experiment.caption}", _metrics_line(plan)]
+    parts += [_list(notes(plan, summaries, preset)), _overview(plan, summaries)]
+    if any(summary.results for summary in summaries):
+        parts += ["## By category", *_by_category(plan, summaries)]
+    for title, lines in (
+        ("Not run yet", [run.title for summary in summaries for run in summary.pending]),
+        ("Failed", failures),
+        ("Left out", plan.skipped),
+    ):
+        if lines:
+            parts += [f"## {title}", _list(lines)]
+    return "\n\n".join(parts) + "\n"
+
+
+def notes(plan: Plan, summaries: Sequence[RowSummary], preset: str) -> tuple[str, ...]:
+    """What a reader must know before comparing, a sentence or two each."""
+    experiment = plan.experiment
+    if not experiment.runnable:
+        return ("Nothing of this can be run with this package; the paper's figures stand alone.",)
+    found = [SELECTION_NOTE, SPLIT_NOTE, _settings_line(plan.base, preset), *experiment.notes]
+    if preset != "paper":
+        found.append(f"Preset {preset} is another and smaller network than the paper's.")
+    found += _coverage(plan, summaries)
+    found += [gap for category in plan.compared for gap in category.gaps]
+    return tuple(found)
+
+
+def _coverage(plan: Plan, summaries: Sequence[RowSummary]) -> list[str]:
+    """Over which categories the averages are."""
+    data_set = DATA_SETS[plan.experiment.data_set]
+    names = [category.name for category in plan.categories]
+    found = []
+    if plan.is_subset:
+        found.append(
+            f"**A subset: ours is over {_listed(names)}, the paper's average over all "
+            f"{len(data_set.categories)} categories of {data_set.title}. The two averages do not compare;** "
+            "where the paper has figures of single categories, its mean over just these has its own column."
+        )
+    compared = {category.name for category in plan.compared}
+    foreign = [name for name in names if name not in compared]
+    if foreign:
+        found.append(f"Not of {data_set.title}, so without a figure of the paper: {', '.join(foreign)}.")
+    covered = {tuple(sorted(summary.results)) for summary in summaries if summary.results}
+    if len(covered) > 1:
+        found.append("Rows are over different categories so far; their averages do not compare.")
+    return found
+
+
+def _settings_line(base: Settings, preset: str) -> str:
+    model, train = base.model, base.train
+    limit = f"at most {train.steps} steps" + (f" or {train.minutes:g} minutes" if train.minutes else "")
+    return (
+        f"Ours: preset {preset} ({model.backbone}, planes {_numbers(model.planes)}, {model.image_size}x"
+        f"{model.image_size}), anomaly source `{base.synthesis.source}`, {limit}, batch {train.batch}, "
+        "unless the row says otherwise."
+    )
+
+
+def _metrics_line(plan: Plan) -> str:
+    order = " / ".join(METRIC_LABELS[metric] for metric in plan.experiment.metrics)
+    if not plan.experiment.runnable:
+        return f"Figures: {order}."
+    return (
+        f"Figures: {order}; accuracy in percent, PRO as the official code computes it. Ours is the mean over "
+        "categories and seeds, ± the sample standard deviation over seeds where there are several."
+    )
+
+
+def _overview(plan: Plan, summaries: Sequence[RowSummary]) -> str:
+    title = DATA_SETS[plan.experiment.data_set].title
+    count = len(DATA_SETS[plan.experiment.data_set].categories)
+    head = [
+        "setting",
+        f"paper, all {count} of {title}",
+        "paper, same categories",
+        "ours",
+        "categories",
+        "seeds",
+    ]
+    lines = []
+    for summary in summaries:
+        ours = _figures(summary.ours) if summary.results else _state(plan, summary)
+        lines.append(
+            [
+                summary.row.label,
+                _paper(summary.row.published),
+                _cells(summary.same_categories),
+                ours,
+                ", ".join(summary.results) or _NONE,
+                ", ".join(str(seed) for seed in summary.seeds) or _NONE,
+            ]
+        )
+    return _table(head, lines)
+
+
+def _state(plan: Plan, summary: RowSummary) -> str:
+    reason = plan.unavailable.get(summary.row.name)
+    return f"not available: {reason}" if reason else "not run yet"
+
+
+def _by_category(plan: Plan, summaries: Sequence[RowSummary]) -> list[str]:
+    """A table a category: the paper's figures of it, ours, and how well its test images tell."""
+    compared = {category.name for category in plan.compared}
+    metrics = plan.experiment.metrics
+    parts = []
+    for category in plan.categories:
+        lines = []
+        for summary in summaries:
+            by_seed = summary.results.get(category.name)
+            if not by_seed:
+                continue
+            paper = summary.row.published.by_category if category.name in compared else {}
+            ours = [over_seeds(by_seed, metric) for metric in metrics]
+            intervals = [
+                f"{row.image_auroc_low:.1f} to {row.image_auroc_high:.1f}"
+                for _, row in sorted(by_seed.items())
+                if row.image_auroc_low is not None and row.image_auroc_high is not None
+            ]
+            lines.append(
+                [
+                    summary.row.label,
+                    _cells(paper.get(category.name, ())),
+                    _figures(ours),
+                    "; ".join(intervals) or _NONE,
+                    ", ".join(str(row.steps) for _, row in sorted(by_seed.items())),
+                    ", ".join(f"{row.minutes:.1f}" for _, row in sorted(by_seed.items())),
+                ]
+            )
+        if lines:
+            head = ["setting", "paper", "ours", "95% interval of image AUROC", "steps", "minutes"]
+            parts += [f"### {category.name}", _table(head, lines)]
+    return parts
+
+
+def _paper(published: Published) -> str:
+    if not published.deviation:
+        return _cells(published.average)
+    pairs = zip(published.average, published.deviation, strict=True)
+    return " / ".join(f"{_cell(value)} ± {_cell(deviation)}" for value, deviation in pairs)
+
+
+def _cells(figures: Figures) -> str:
+    return " / ".join(_cell(value) for value in figures) or _NONE
+
+
+def _cell(value: float | None) -> str:
+    return _NONE if value is None else f"{value:.2f}"
+
+
+def _figures(estimates: Iterable[Estimate | None]) -> str:
+    return " / ".join(_estimate(estimate) for estimate in estimates)
+
+
+def _estimate(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return _NONE
+    return f"{estimate.mean:.2f}" + ("" if estimate.deviation is None else f" ± {estimate.deviation:.2f}")
+
+
+def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [list(head), ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
+
+
+def _list(lines: Iterable[str]) -> str:
+    # A message of several lines must not end the list.
+    return "\n".join(f"- {' '.join(line.split())}" for line in lines)
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return "{" + ", ".join(str(value) for value in values) + "}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{len(names)} ({', '.join(names)})"

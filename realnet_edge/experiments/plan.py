@@ -1,0 +1,183 @@
+"""Which runs an experiment takes on the data at hand, and what of it cannot be run and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from realnet_edge.data import DATA_SETS, CategoryData, category_folders, load_category, make_splits
+from realnet_edge.errors import ConfigError, DataError
+from realnet_edge.experiments.experiment import Experiment, Row
+from realnet_edge.experiments.settings import Settings, changed
+
+# May change without changing a result.
+_FREE = ("workers",)
+_KEY_LENGTH = 20
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training and its evaluation.
+
+    Attributes:
+        row: the setting, one of the experiment's.
+        category: what it is trained on.
+        settings: the row's, with the run's seed.
+        weights: file of the backbone's weights; None for those of an installed package or timm's hub.
+    """
+
+    row: Row
+    category: CategoryData
+    settings: Settings
+    weights: Path | None
+
+    @property
+    def seed(self) -> int:
+        return self.settings.train.seed
+
+    @property
+    def title(self) -> str:
+        return f"{self.row.label}, {self.category.name}, seed {self.seed}"
+
+    @cached_property
+    def key(self) -> str:
+        """What the run is known by: a hash of all that decides its result.
+
+        Experiments share it: a setting that two of them have is trained once.
+        """
+        document: dict[str, Any] = self.settings.to_dict()
+        document["train"] = {k: v for k, v in document["train"].items() if k not in _FREE}
+        document |= {
+            "category": self.category.name,
+            "root": str(self.category.root.resolve()),
+            "weights": str(self.weights.resolve()) if self.weights else "",
+        }
+        return sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:_KEY_LENGTH]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `make_plan` found.
+
+    Attributes:
+        experiment: whose.
+        base: the settings that rows change.
+        seeds: as given.
+        categories: those that runs are for.
+        runs: row by row, in each category by category and seed by seed.
+        unavailable: row names and why they have no run.
+        skipped: categories that have no run and why, a sentence each.
+    """
+
+    experiment: Experiment
+    base: Settings
+    seeds: tuple[int, ...]
+    categories: tuple[CategoryData, ...]
+    runs: tuple[Run, ...]
+    unavailable: Mapping[str, str]
+    skipped: tuple[str, ...]
+
+    @property
+    def is_subset(self) -> bool:
+        """Whether a category of the experiment's data set has no run."""
+        return {c.name for c in self.compared} != set(DATA_SETS[self.experiment.data_set].categories)
+
+    @property
+    def compared(self) -> tuple[CategoryData, ...]:
+        """Categories that are copies of the experiment's data set: the paper's figures are of these."""
+        return tuple(c for c in self.categories if c.data_set == self.experiment.data_set)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asks of an experiment.
+
+    Attributes:
+        data: folder that holds the categories.
+        categories: their names; empty for all of the experiment's data set that are there.
+        base: the settings that rows change.
+        seeds: one run each.
+        textures: folder of textures such as DTD's images/, where the user has one.
+        weights: files of backbones' weights by the backbones' names.
+    """
+
+    data: Path
+    base: Settings
+    categories: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    textures: Path | None = None
+    weights: Mapping[str, Path] = field(default_factory=dict)
+
+
+def make_plan(experiment: Experiment, request: Request) -> Plan:
+    """List the runs; no image is decoded.
+
+    Raises:
+        ConfigError: no seed, or one of them twice.
+        DataError: none of the categories can be used.
+    """
+    seeds = request.seeds
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"seeds are {list(seeds)}; valid: one or more whole numbers, each once.")
+    # Nothing is wanted of the data where nothing can be run.
+    categories, skipped = _usable(experiment, request) if experiment.runnable else ((), ())
+    if not categories and experiment.runnable:
+        raise DataError("\n".join([f"{experiment.title}: no category can be run.", *skipped]))
+    unavailable = {row.name: row.missing for row in experiment.rows if row.change is None}
+    runs: list[Run] = []
+    for row in experiment.rows:
+        if row.change is None:
+            continue
+        try:
+            settings = changed(request.base, row.change, request.textures)
+        except ConfigError as error:
+            unavailable[row.name] = str(error).rstrip(".")
+            continue
+        weights = request.weights.get(settings.model.backbone)
+        runs += [Run(row, c, settings.with_seed(seed), weights) for c in categories for seed in seeds]
+    return Plan(experiment, request.base, seeds, categories, tuple(runs), unavailable, skipped)
+
+
+def _usable(experiment: Experiment, request: Request) -> tuple[tuple[CategoryData, ...], tuple[str, ...]]:
+    """Categories to run, and sentences on those that are left out."""
+    found: list[CategoryData] = []
+    skipped: list[str] = []
+    asked = _asked(request)
+    for place, name in asked:
+        try:
+            category = load_category(place, name)
+            _refuse_untestable(category)
+        except (ConfigError, DataError) as error:
+            skipped.append(f"{name}: {error}")
+            continue
+        if not request.categories and category.data_set != experiment.data_set:
+            title = DATA_SETS[experiment.data_set].title
+            skipped.append(f"{name}: no category of {title}; --category {name} runs it all the same.")
+            continue
+        found.append(category)
+    if not request.categories:
+        there = {name for _, name in asked}
+        absent = [name for name in DATA_SETS[experiment.data_set].categories if name not in there]
+        if absent:
+            skipped.append(f"Not in {request.data}: {', '.join(absent)}.")
+    return tuple(found), tuple(skipped)
+
+
+def _asked(request: Request) -> Sequence[tuple[Path, str]]:
+    if request.categories:
+        return [(request.data, name) for name in dict.fromkeys(request.categories)]
+    return [(folder, folder.absolute().name) for folder in category_folders(request.data)]
+
+
+def _refuse_untestable(category: CategoryData) -> None:
+    labels = {sample.label for sample in category.test}
+    if labels != {0, 1}:
+        what = "good test images" if 0 not in labels else "defective test images"
+        raise DataError(f"{category.root} has no {what}, so there is no accuracy to measure.")
+    # Says how many good images are too few; the seed does not matter to that.
+    make_splits(category, 0)

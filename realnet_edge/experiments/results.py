@@ -1,0 +1,125 @@
+"""Result rows: one a finished run, as lines of JSON in a file that only grows."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from realnet_edge.errors import DataError
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one training of one category reached on its test images. `None` means not measurable.
+
+    Attributes:
+        key: of the run, as `Run.key`: the same settings, category, seed and data give the same.
+        category: its name.
+        data_set: short name of the published data set it is a copy of; empty for a user's own.
+        root: its folder.
+        seed: of splits, weights, anomalies and order.
+        settings: "model", "synthesis" and "train", as the configuration classes store themselves.
+        weights: file of the backbone's weights that the user gave; empty without one.
+        steps, minutes: how long it trained; `stopped` why it ended: "steps", "minutes" or "patience".
+        best_step: step of the validation whose model was kept.
+        images: test images behind the figures.
+        image_auroc, pixel_auroc, au_pro, pro_reference: percent, as in `realnet_edge.report.rows.ResultRow`.
+        image_auroc_low, image_auroc_high: ends of its 95% bootstrap interval, percent.
+        size_gib: the checkpoint's weights in FP32, backbone included, in GiB (2^30 bytes).
+        device: what evaluated and, where it differs, what this machine trains on, in words.
+        arithmetic: what the training steps computed in.
+        versions: software that took part, "name version" joined by ", ".
+        finished: when, in UTC, ISO 8601.
+    """
+
+    key: str
+    category: str
+    data_set: str
+    root: str
+    seed: int
+    settings: dict[str, Any]
+    weights: str
+    steps: int
+    minutes: float
+    stopped: str
+    best_step: int
+    images: int
+    image_auroc: float | None
+    image_auroc_low: float | None
+    image_auroc_high: float | None
+    pixel_auroc: float | None
+    au_pro: float | None
+    pro_reference: float | None
+    size_gib: float
+    device: str
+    arithmetic: str
+    versions: str
+    finished: str
+
+
+@dataclass(frozen=True)
+class ResultsFile:
+    """The rows of a workspace. Several processes may append to it at once."""
+
+    path: Path
+
+    def rows(self) -> dict[str, RunResult]:
+        """Rows by their keys, oldest first; empty where there is no file.
+
+        A last line without its end is what a kill left of a row: it does not count.
+
+        Raises:
+            DataError: a whole line is no result row.
+        """
+        if not self.path.is_file():
+            return {}
+        return self._read(self.path.read_bytes())
+
+    def append(self, row: RunResult) -> None:
+        """Add a row and bring it to the disk, unless one of its key is there.
+
+        Raises:
+            DataError: as `rows`.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            stream.seek(0)
+            content = stream.read()
+            if row.key in self._read(content):
+                return
+            # What a kill left of a row would spoil the next one.
+            stream.truncate(content.rfind(b"\n") + 1)
+            _write(stream, row)
+
+    def _read(self, content: bytes) -> dict[str, RunResult]:
+        lines = content[: content.rfind(b"\n") + 1].decode("utf-8", errors="replace").splitlines()
+        found: dict[str, RunResult] = {}
+        for number, line in enumerate(lines, 1):
+            try:
+                row = RunResult(**json.loads(line))
+            except (ValueError, TypeError) as error:
+                raise DataError(
+                    f"{self.path}, line {number}: not a result row of this version ({error}). Remove the "
+                    "line: its run is then evaluated again, or trained again where its checkpoint is gone."
+                ) from error
+            found.setdefault(row.key, row)
+        return found
+
+
+def measured(row: RunResult, metric: str) -> float | None:
+    """A row's figure by its name in `METRIC_LABELS`; None where it has none."""
+    known = {field.name for field in dataclasses.fields(row)}
+    return getattr(row, metric) if metric in known else None
+
+
+def _write(stream: IO[bytes], row: RunResult) -> None:
+    line = json.dumps(asdict(row), allow_nan=False, ensure_ascii=False) + "\n"
+    stream.write(line.encode("utf-8"))
+    stream.flush()
+    os.fsync(stream.fileno())

@@ -1,0 +1,114 @@
+"""A row's settings: those of a preset, with what the user overrides, and then what the row changes."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig, blocks_of, grouped
+from realnet_edge.errors import ConfigError
+from realnet_edge.experiments.experiment import TEXTURES, Change
+
+# What another backbone brings itself; every other setting of the model stays.
+_OF_BACKBONE = frozenset(
+    {"backbone", "taps", "planes", "widths", "rrs_max", "rrs_mean", "standardise", "blocks"}
+)
+_LEAST_WIDTH = 8
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one training is told."""
+
+    model: ModelConfig
+    synthesis: SynthesisConfig
+    train: TrainConfig
+
+    def to_dict(self) -> dict[str, Any]:
+        """The three groups as JSON values."""
+        return {
+            "model": self.model.to_dict(),
+            "synthesis": self.synthesis.to_dict(),
+            "train": self.train.to_dict(),
+        }
+
+    def with_seed(self, seed: int) -> Settings:
+        """The same with another seed of splits, weights, anomalies and order."""
+        return dataclasses.replace(self, train=dataclasses.replace(self.train, seed=seed))
+
+
+def changed(base: Settings, change: Change, textures: Path | None) -> Settings:
+    """The settings of a row.
+
+    Args:
+        base: what the row starts from.
+        change: what it changes.
+        textures: the user's folder of textures, such as DTD's images/.
+
+    Raises:
+        ConfigError: the change needs the folder, or does not fit the preset's network or image size.
+    """
+    synthesis = base.synthesis
+    if change.source == TEXTURES:
+        synthesis = dataclasses.replace(synthesis, source=_texture_source(textures))
+    elif change.source:
+        synthesis = dataclasses.replace(synthesis, source=change.source)
+    return Settings(_model(base.model, change), synthesis, base.train)
+
+
+def _texture_source(textures: Path | None) -> str:
+    if textures is None:
+        raise ConfigError("it needs a folder of textures, such as DTD's images/: give it with --textures")
+    folder = textures.resolve()
+    if "," in str(folder):
+        raise ConfigError(
+            f"--textures {folder}: a comma separates sources, so a folder with one in its path cannot be "
+            "named. Give a link to it without one."
+        )
+    return f"{TEXTURES}={folder}:1"
+
+
+def _model(base: ModelConfig, change: Change) -> ModelConfig:
+    model = base
+    if change.backbone:
+        kept = {
+            field.name: getattr(base, field.name)
+            for field in dataclasses.fields(ModelConfig)
+            if field.name not in _OF_BACKBONE
+        }
+        model = ModelConfig.for_backbone(change.backbone, **kept, planes=change.planes)
+    changes: dict[str, Any] = {"image_size": model.image_size * change.scale}
+    if change.selection:
+        changes["selection"] = change.selection
+    if change.halve:
+        changes |= _halved(model)
+    if change.architecture:
+        blocks = blocks_of(change.architecture, len(model.taps))
+        # A block is as wide as its taps' own U-Nets were together.
+        changes |= {"blocks": blocks, "widths": tuple(sum(w) for w in grouped(model.widths, blocks))}
+    if change.rrs:
+        changes |= _rrs(change, sum(model.planes))
+    return dataclasses.replace(model, **changes)
+
+
+def _halved(model: ModelConfig) -> dict[str, Any]:
+    """Half of what grows with the planes; a U-Net's width stays a multiple of 8."""
+    return {
+        "planes": tuple(max(1, planes // 2) for planes in model.planes),
+        "widths": tuple(max(_LEAST_WIDTH, width // 2 // 8 * 8) for width in model.widths),
+        "rrs_max": model.rrs_max // 2,
+        "rrs_mean": model.rrs_mean // 2,
+    }
+
+
+def _rrs(change: Change, total: int) -> dict[str, Any]:
+    if change.rrs == "none":
+        # Every plane is chosen and has its own place: nothing is left of the choice, not even its order.
+        return {"rrs_max": total, "rrs_mean": 0, "rrs_order": "plane"}
+    kept = max(1, round(change.retention * total))
+    if change.rrs == "both":
+        half = max(1, round(change.retention * total / 2))
+        return {"rrs_max": half, "rrs_mean": half}
+    return {"rrs_max": kept if change.rrs == "max" else 0, "rrs_mean": kept if change.rrs == "mean" else 0}

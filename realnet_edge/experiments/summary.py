@@ -1,0 +1,105 @@
+"""Result rows of an experiment taken together: means over categories and seeds beside the paper's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from realnet_edge.experiments.experiment import Row
+from realnet_edge.experiments.paper_figures import Figures
+from realnet_edge.experiments.plan import Plan, Run
+from realnet_edge.experiments.results import RunResult, measured
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure over runs.
+
+    Attributes:
+        mean: over seeds, each of them the mean over the categories.
+        deviation: sample standard deviation over seeds; None where they are fewer than two.
+    """
+
+    mean: float
+    deviation: float | None
+
+
+@dataclass(frozen=True)
+class RowSummary:
+    """A row's own figures beside the paper's.
+
+    Attributes:
+        row: the setting.
+        results: its result rows by category, then by seed; only what is done.
+        ours: over these, one a metric of the experiment; None where nothing was measured.
+        pending: its runs without a result.
+        same_categories: mean of the paper's figures over just the categories of `results`; empty where the
+            paper does not have all of them.
+    """
+
+    row: Row
+    results: Mapping[str, Mapping[int, RunResult]]
+    ours: tuple[Estimate | None, ...]
+    pending: tuple[Run, ...]
+    same_categories: Figures
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds of which every category has a result."""
+        each = [set(by_seed) for by_seed in self.results.values()]
+        return tuple(sorted(set.intersection(*each))) if each else ()
+
+
+def summarise(plan: Plan, results: Mapping[str, RunResult]) -> tuple[RowSummary, ...]:
+    """A summary a row of the experiment, those that cannot be run included."""
+    return tuple(_summary(row, plan, results) for row in plan.experiment.rows)
+
+
+def over_seeds(results: Mapping[int, RunResult], metric: str) -> Estimate | None:
+    """A metric of one setting and category; None where no seed measured it."""
+    values = [value for row in results.values() if (value := measured(row, metric)) is not None]
+    return _estimate(values) if values else None
+
+
+def _summary(row: Row, plan: Plan, results: Mapping[str, RunResult]) -> RowSummary:
+    runs = [run for run in plan.runs if run.row == row]
+    done: dict[str, dict[int, RunResult]] = {}
+    for run in runs:
+        if run.key in results:
+            done.setdefault(run.category.name, {})[run.seed] = results[run.key]
+    compared = {category.name for category in plan.compared}
+    known = row.published.by_category
+    same: Figures = ()
+    if done and all(name in compared and name in known for name in done):
+        cells = [known[name] for name in done]
+        same = tuple(_mean(column) for column in zip(*cells, strict=True))
+    return RowSummary(
+        row=row,
+        results=done,
+        ours=tuple(_over_categories(done, metric) for metric in plan.experiment.metrics),
+        pending=tuple(run for run in runs if run.key not in results),
+        same_categories=same,
+    )
+
+
+def _over_categories(done: Mapping[str, Mapping[int, RunResult]], metric: str) -> Estimate | None:
+    """Mean over categories and seeds; the deviation is of seeds that every category has."""
+    each = [over_seeds(by_seed, metric) for by_seed in done.values()]
+    means = [estimate.mean for estimate in each if estimate is not None]
+    # A mean over some of the categories would stand for all of them.
+    if not means or len(means) < len(each):
+        return None
+    seeds = set.intersection(*(set(by_seed) for by_seed in done.values()))
+    columns = [[measured(by_seed[seed], metric) for by_seed in done.values()] for seed in sorted(seeds)]
+    whole = [mean for column in columns if (mean := _mean(column)) is not None]
+    return Estimate(fmean(means), stdev(whole) if len(whole) > 1 else None)
+
+
+def _estimate(values: Sequence[float]) -> Estimate:
+    return Estimate(fmean(values), stdev(values) if len(values) > 1 else None)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known and len(known) == len(values) else None

@@ -1,0 +1,171 @@
+"""`realnet-edge reproduce`: options reach what they name, lists, failures and JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from realnet_edge.cli.main import cli
+from realnet_edge.cli.reproduce import command
+from realnet_edge.presets import PRESETS
+
+
+class ReachedError(Exception):
+    """Ends the command where the plan would be made."""
+
+
+@pytest.fixture
+def part(tmp_path: Path) -> Path:
+    """A data folder with a category `part`: 30 good images to train, two good and two bad to test."""
+    rng = np.random.default_rng(0)
+    for folder, count in (("train/good", 30), ("test/good", 2), ("test/bad", 2)):
+        (tmp_path / "data/part" / folder).mkdir(parents=True)
+        for number in range(count):
+            picture = rng.integers(0, 255, (64, 64, 3)).astype(np.uint8)
+            Image.fromarray(picture).save(tmp_path / "data/part" / folder / f"{number}.png")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Calls the command with options and gives the experiment and what would have been planned."""
+    seen: dict[str, Any] = {}
+
+    def spy(experiment: Any, request: Any) -> None:
+        seen.update(experiment=experiment, request=request)
+        raise ReachedError
+
+    monkeypatch.setattr("realnet_edge.experiments.plan.make_plan", spy)
+
+    def call(*options: str) -> dict[str, Any]:
+        result = CliRunner().invoke(command, ["table5a", "--data", str(tmp_path), *options])
+        assert isinstance(result.exception, ReachedError), result.output
+        return seen
+
+    return call
+
+
+OPTIONS = [
+    ("model", "--image-size", "512", {"image_size": 512}),
+    ("synthesis", "--source", "cutpaste:1", {"source": "cutpaste:1"}),
+    ("synthesis", "--rotate", "45", {"rotate": 45.0}),
+    ("synthesis", "--flip", None, {"flip": True}),
+    ("train", "--steps", "11", {"steps": 11}),
+    ("train", "--minutes", "2.5", {"minutes": 2.5}),
+    ("train", "--patience", "3", {"patience": 3}),
+    ("train", "--batch", "6", {"batch": 6}),
+    ("train", "--learning-rate", "0.01", {"learning_rate": 0.01}),
+    ("train", "--validate-every", "13", {"validate_every": 13}),
+    ("train", "--afs-batches", "4", {"afs_batches": 4}),
+    ("train", "--statistics-batches", "2", {"statistics_batches": 2}),
+    ("train", "--workers", "3", {"workers": 3}),
+    ("train", "--threads", "1", {"threads": 1}),
+    ("train", "--precision", "bf16", {"precision": "bf16"}),
+    ("train", "--device", "cpu", {"device": "cpu"}),
+    ("train", "--accumulate", "2", {"accumulate": 2}),
+    ("train", "--gradient-checkpointing", None, {"gradient_checkpointing": True}),
+]
+
+
+@pytest.mark.parametrize(("part", "option", "value", "expected"), OPTIONS)
+def test_an_option_changes_its_setting_and_no_other(
+    asked: Any, part: str, option: str, value: str | None, expected: dict[str, Any]
+) -> None:
+    base = asked(option, *([] if value is None else [value]))["request"].base
+    for name in ("model", "synthesis", "train"):
+        plain = getattr(PRESETS["paper"], name)
+        assert getattr(base, name) == (dataclasses.replace(plain, **expected) if name == part else plain)
+
+
+def test_every_setting_option_is_tried() -> None:
+    others = {
+        "name", "data", "categories", "workspace", "seeds", "preset_name", "textures", "weights",
+        "discard_checkpoints", "only_list", "as_json",
+    }  # fmt: skip
+    offered = {parameter.name for parameter in command.params} - others
+    assert offered == {name for *_, expected in OPTIONS for name in expected}
+
+
+def test_the_rest_reaches_the_request(asked: Any, tmp_path: Path) -> None:
+    seen = asked(
+        *("--category", "a", "--category", "b", "--seeds", "0,5", "--preset", "demo"),
+        *("--textures", str(tmp_path), "--weights", "resnet34=w.pth", "--weights", "resnet18=v.pth"),
+    )
+    request = seen["request"]
+    assert seen["experiment"].name == "table5a"
+    assert (request.data, request.categories, request.seeds) == (tmp_path, ("a", "b"), (0, 5))
+    assert request.base.model == PRESETS["demo"].model
+    assert request.textures == tmp_path
+    assert request.weights == {"resnet34": Path("w.pth"), "resnet18": Path("v.pth")}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["table9"], "table9"),
+        (["table1", "--seeds", "0,x"], "0,x"),
+        (["table1", "--seeds", "1,1"], "each once"),
+        (["table1", "--weights", "vgg=w.pth"], "vgg=w.pth"),
+        (["table1", "--image-size", "100"], "image_size is 100"),
+    ],
+)
+def test_wrong_options_are_usage_errors(part: Path, options: list[str], message: str) -> None:
+    result = CliRunner().invoke(cli, ["reproduce", *options, "--data", str(part), "--category", "part"])
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_names_are_read_in_any_case(part: Path, tmp_path: Path) -> None:
+    arguments = ["reproduce", "TABLES4", "--data", str(part), "--category", "part", "--list"]
+    result = CliRunner().invoke(cli, [*arguments, "--workspace", str(tmp_path / "ws")])
+    assert result.exit_code == 0, result.stderr
+    assert "to do        C, part, seed 0" in result.stderr
+
+
+def test_list_runs_and_writes_nothing(part: Path, tmp_path: Path) -> None:
+    arguments = ["reproduce", "table1", "--data", str(part), "--category", "part", "--category", "gone"]
+    result = CliRunner().invoke(cli, [*arguments, "--workspace", str(tmp_path / "ws"), "--list", "--json"])
+    assert result.exit_code == 0, result.stderr
+    assert "to do        CutPaste, part, seed 0" in result.stderr
+    assert "not available  SIA: SDAS" in result.stderr
+    assert "Left out: gone: " in result.stderr
+    found = json.loads(result.stdout)
+    assert [row["name"] for row in found["rows"] if row["pending"]] == ["cutpaste", "own"]
+    assert found["skipped"][0].startswith("gone: ")
+    assert not (tmp_path / "ws").exists()
+
+
+def test_runs_that_fail_are_named_after_the_table_is_written(part: Path, tmp_path: Path) -> None:
+    arguments = ["reproduce", "table1", "--data", str(part), "--category", "part", "--preset", "demo"]
+    arguments += ["--workspace", str(tmp_path / "ws"), "--image-size", "64", "--json"]
+    arguments += ["--weights", f"tf_efficientnet_lite0={tmp_path / 'gone.pth'}"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 1
+    assert "2 runs failed" in result.stderr
+    assert "gone.pth" in result.stderr
+    assert len(json.loads(result.stdout)["failed"]) == 2
+    text = (tmp_path / "ws/_reproduce/table1-demo.md").read_text(encoding="utf-8")
+    assert "## Failed" in text
+    assert "- CutPaste, part, seed 0: " in text
+
+
+def test_tables_without_runs_need_no_categories(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    arguments = [
+        "reproduce",
+        "tableS6",
+        "--data",
+        str(tmp_path / "empty"),
+        "--workspace",
+        str(tmp_path / "ws"),
+    ]
+    result = CliRunner().invoke(cli, [*arguments, "--json"])
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["files"] == [str(tmp_path / "ws/_reproduce/tableS6-paper.md")]

@@ -1,0 +1,209 @@
+"""Means over seeds and categories, the table beside the paper's, the JSON document and the curves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from realnet_edge.data import CategoryData
+from realnet_edge.experiments.markdown import SELECTION_NOTE, SPLIT_NOTE
+from realnet_edge.experiments.output import document, write_experiment
+from realnet_edge.experiments.plan import Plan, Request, make_plan
+from realnet_edge.experiments.published import EXPERIMENTS
+from realnet_edge.experiments.results import RunResult
+from realnet_edge.experiments.summary import Estimate, RowSummary, summarise
+
+MakeRequest = Callable[..., Request]
+MakeResult = Callable[..., RunResult]
+
+
+@pytest.fixture
+def plan(screw: Path, cells: CategoryData, request_for: MakeRequest) -> Plan:
+    """Table 1 on a copy of screw and on cells, which are of no data set, with two seeds."""
+    (screw / "cells").symlink_to(cells.root)
+    return make_plan(EXPERIMENTS["table1"], request_for(screw, categories=("screw", "cells"), seeds=(0, 1)))
+
+
+@pytest.fixture
+def fill(result_of: MakeResult) -> Callable[..., dict[str, RunResult]]:
+    """Results of a plan's runs by (row, category, seed); runs that are not named have none."""
+
+    def make(
+        plan: Plan, figures: Mapping[tuple[str, str, int], Mapping[str, float | None]]
+    ) -> dict[str, RunResult]:
+        runs = {(run.row.name, run.category.name, run.seed): run for run in plan.runs}
+        made = [result_of(runs[name], values) for name, values in figures.items()]
+        return {row.key: row for row in made}
+
+    return make
+
+
+def summary_of(plan: Plan, results: dict[str, RunResult], row: str) -> RowSummary:
+    return next(summary for summary in summarise(plan, results) if summary.row.name == row)
+
+
+def test_means_are_over_categories_then_seeds(plan: Plan, fill: Callable[..., dict[str, RunResult]]) -> None:
+    results = fill(
+        plan,
+        {
+            ("own", "screw", 0): {"image_auroc": 80.0, "pixel_auroc": 90.0},
+            ("own", "screw", 1): {"image_auroc": 84.0, "pixel_auroc": 92.0},
+            ("own", "cells", 0): {"image_auroc": 70.0},
+            ("own", "cells", 1): {"image_auroc": 70.0},
+            ("cutpaste", "screw", 0): {"image_auroc": 60.0, "pixel_auroc": 50.0, "pro_reference": 40.0},
+        },
+    )
+    own = summary_of(plan, results, "own")
+    # Seeds' means over the categories are 75 and 77.
+    assert own.ours[0] == Estimate(76.0, pytest.approx(2**0.5))
+    # Cells have no masks: half of the categories would stand for both.
+    assert own.ours[1] is None
+    assert own.seeds == (0, 1)
+    assert own.same_categories == ()
+    assert own.pending == ()
+    cutpaste = summary_of(plan, results, "cutpaste")
+    assert cutpaste.ours == (Estimate(60.0, None), Estimate(50.0, None), Estimate(40.0, None))
+    assert cutpaste.same_categories == (92.74, 98.53, 79.63)
+    assert [(run.category.name, run.seed) for run in cutpaste.pending] == [
+        ("screw", 1),
+        ("cells", 0),
+        ("cells", 1),
+    ]
+
+
+def test_a_seed_that_not_all_categories_have_makes_no_deviation(
+    plan: Plan, fill: Callable[..., dict[str, RunResult]]
+) -> None:
+    results = fill(
+        plan,
+        {
+            ("own", "screw", 0): {"image_auroc": 80.0},
+            ("own", "screw", 1): {"image_auroc": 90.0},
+            ("own", "cells", 0): {"image_auroc": 70.0},
+        },
+    )
+    own = summary_of(plan, results, "own")
+    assert own.ours[0] == Estimate(77.5, None)
+    assert own.seeds == (0,)
+
+
+def test_markdown_shows_both_and_says_what_does_not_compare(
+    plan: Plan, fill: Callable[..., dict[str, RunResult]], tmp_path: Path
+) -> None:
+    results = fill(
+        plan,
+        {
+            ("cutpaste", "screw", 0): {"image_auroc": 60, "pixel_auroc": 50, "pro_reference": 40},
+            ("cutpaste", "screw", 1): {"image_auroc": 62, "pixel_auroc": 50, "pro_reference": 41},
+            ("own", "cells", 0): {"image_auroc": 70.0},
+        },
+    )
+    text, files = write_experiment(tmp_path / "out", plan, results, "demo", ["own, screw: ran\nout"])
+    assert files == (tmp_path / "out" / "table1-demo.md",)
+    assert files[0].read_text(encoding="utf-8") == text
+    lines = text.splitlines()
+    assert lines[0] == "# Table 1: anomaly synthesis on MVTec AD"
+    for words in (
+        SELECTION_NOTE,
+        SPLIT_NOTE,
+        "- Preset demo is another and smaller network than the paper's.",
+        "**A subset: ours is over 2 (screw, cells), the paper's average over all 15 categories of MVTec AD.",
+        "- Not of MVTec AD, so without a figure of the paper: cells.",
+        "- Rows are over different categories so far; their averages do not compare.",
+        "- own, screw: ran out",
+        "- CutPaste, cells, seed 0",
+    ):
+        assert words in text
+    assert (
+        "| CutPaste | 98.73 / 98.14 / 86.40 | 92.74 / 98.53 / 79.63 | "
+        "61.00 ± 1.41 / 50.00 ± 0.00 / 40.50 ± 0.71 | screw | 0, 1 |"
+    ) in lines
+    assert "| RealNet, source of the preset | - | - | 70.00 / - / - | cells | 0 |" in lines
+    (sia,) = [line for line in lines if line.startswith("| SIA |")]
+    assert "99.65 / 99.03 / 93.07" in sia
+    assert "not available: SDAS" in sia
+    assert (
+        "| CutPaste | 92.74 / 98.53 / 79.63 | 61.00 ± 1.41 / 50.00 ± 0.00 / 40.50 ± 0.71 | "
+        "80.0 to 95.1; 80.0 to 95.1 | 2, 2 | 0.1, 0.1 |"
+    ) in lines
+    columns = {line.count("|") for line in lines if line.startswith("|")}
+    assert columns == {7}
+
+
+def test_whole_data_set_is_no_subset(
+    tmp_path: Path, published_copy: Callable[..., Path], request_for: MakeRequest
+) -> None:
+    for name, counts in (("01", (400, 21, 49)), ("02", (399, 30, 200)), ("03", (1000, 400, 41))):
+        published_copy(tmp_path, "btad", name, counts)
+    plan = make_plan(EXPERIMENTS["tableS1"], request_for(tmp_path))
+    assert not plan.is_subset
+    text, _ = write_experiment(tmp_path / "out", plan, {}, "paper", [])
+    assert "A subset" not in text
+    assert "another and smaller network" not in text
+    assert "| RD++ | 95.60 / 97.40 | - | not available: another method" in text
+    assert "| VT-ADL | - / 90.00 | - |" in text
+    assert "| RealNet, source of the preset | - | - | not run yet | - | - |" in text
+
+
+def test_nothing_to_run_still_gives_the_papers_table(request_for: MakeRequest, tmp_path: Path) -> None:
+    plan = make_plan(EXPERIMENTS["tableS6"], request_for(tmp_path))
+    text, _ = write_experiment(tmp_path / "out", plan, {}, "paper", [])
+    assert "| SIA | 60.39 ± 1.26 / 0.18 ± 0.01 | - | not available: neither FID" in text
+    assert "the paper's figures stand alone" in text
+
+
+def test_json_holds_all_and_is_json(plan: Plan, fill: Callable[..., dict[str, RunResult]]) -> None:
+    results = fill(plan, {("cutpaste", "screw", 0): {"image_auroc": 60.0, "au_pro": 30.0}})
+    found = json.loads(json.dumps(document(plan, results, "demo", ["x"]), allow_nan=False))
+    assert (found["experiment"], found["preset"], found["subset"]) == ("table1", "demo", True)
+    assert found["failed"] == ["x"]
+    assert SELECTION_NOTE in found["notes"]
+    rows = {row["name"]: row for row in found["rows"]}
+    assert rows["sia"]["not_available"].startswith("SDAS")
+    assert rows["sia"]["paper_by_category"]["screw"]["pro_reference"] == 87.9
+    cutpaste = rows["cutpaste"]
+    assert cutpaste["not_available"] is None
+    assert cutpaste["paper"] == {"image_auroc": 98.73, "pixel_auroc": 98.14, "pro_reference": 86.4}
+    assert cutpaste["ours"] == {
+        "image_auroc": {"mean": 60.0, "deviation": None},
+        "pixel_auroc": None,
+        "pro_reference": None,
+    }
+    assert cutpaste["results"][0]["au_pro"] == 30.0
+    assert len(cutpaste["pending"]) == 3
+
+
+def test_sizes_are_compared_and_speed_is_not(
+    screw: Path, request_for: MakeRequest, fill: Callable[..., dict[str, RunResult]]
+) -> None:
+    plan = make_plan(EXPERIMENTS["tableS4"], request_for(screw))
+    results = fill(plan, {("a", "screw", 0): {"image_auroc": 60.0, "size_gib": 0.25}})
+    assert summary_of(plan, results, "a").ours[:3] == (None, Estimate(0.25, None), Estimate(60.0, None))
+
+
+def test_figure5_is_drawn_once_there_is_a_point(
+    screw: Path, request_for: MakeRequest, fill: Callable[..., dict[str, RunResult]], tmp_path: Path
+) -> None:
+    plan = make_plan(EXPERIMENTS["figure5"], request_for(screw))
+    _, files = write_experiment(tmp_path / "out", plan, {}, "demo", [])
+    assert [file.suffix for file in files] == [".md"]
+    results = fill(
+        plan,
+        {
+            (name, "screw", 0): {"image_auroc": 60.0 + place, "pixel_auroc": 70.0, "pro_reference": 50.0}
+            for place, name in enumerate(("max-1-6", "max-1-3", "both-1-3"))
+        },
+    )
+    text, files = write_experiment(tmp_path / "out", plan, results, "demo", [])
+    assert (
+        "| Max&Avg, 1/3 kept | 99.65 / 99.03 / 93.07 | 98.83 / 99.45 / 87.90 | 62.00 / 70.00 / 50.00 |"
+        in text
+    )
+    with Image.open(tmp_path / "out" / "figure5-demo.png") as picture:
+        assert picture.size[0] > 1000
+        assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 50
+    assert len(files) == 2

@@ -1,0 +1,113 @@
+"""Which runs are planned on which data, and what makes two runs the same."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from realnet_edge.data import CategoryData
+from realnet_edge.errors import ConfigError, DataError
+from realnet_edge.experiments.plan import Request, Run, make_plan
+from realnet_edge.experiments.published import EXPERIMENTS
+from realnet_edge.experiments.settings import Settings
+
+MakeRequest = Callable[..., Request]
+
+
+def test_a_run_for_each_row_category_and_seed(cells: CategoryData, request_for: MakeRequest) -> None:
+    request = request_for(cells.root.parent, categories=("cells",), seeds=(0, 7))
+    plan = make_plan(EXPERIMENTS["table3"], request)
+    assert [(run.row.name, run.category.name, run.seed) for run in plan.runs] == [
+        ("cutpaste", "cells", 0),
+        ("cutpaste", "cells", 7),
+        ("own", "cells", 0),
+        ("own", "cells", 7),
+    ]
+    assert set(plan.unavailable) == {"sia", "dtd"}
+    assert "SDAS" in plan.unavailable["sia"]
+    assert "--textures" in plan.unavailable["dtd"]
+    assert plan.is_subset
+    assert plan.compared == ()
+
+
+def test_textures_make_rows_available(cells: CategoryData, request_for: MakeRequest) -> None:
+    request = request_for(cells.root.parent, categories=("cells",), textures=cells.root)
+    plan = make_plan(EXPERIMENTS["table3"], request)
+    assert plan.runs[0].settings.synthesis.source == f"textures={cells.root.resolve()}:1"
+    assert set(plan.unavailable) == {"sia"}
+
+
+def test_only_categories_of_the_data_set_are_taken_unasked(screw: Path, request_for: MakeRequest) -> None:
+    plan = make_plan(EXPERIMENTS["table1"], request_for(screw))
+    assert [category.name for category in plan.compared] == ["screw"]
+    (sentence,) = plan.skipped
+    assert sentence.startswith(f"Not in {screw}: bottle, cable,")
+    assert "screw" not in sentence
+    with pytest.raises(DataError, match="screw: no category of MPDD; --category screw runs it all the same"):
+        make_plan(EXPERIMENTS["table3"], request_for(screw))
+    asked = make_plan(EXPERIMENTS["table3"], request_for(screw, categories=("screw",)))
+    assert {run.category.name for run in asked.runs} == {"screw"}
+    assert asked.compared == ()
+
+
+def test_missing_and_unusable_categories_are_named(
+    cells: CategoryData, request_for: MakeRequest, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "cells").symlink_to(cells.root)
+    (data / "untested/train").mkdir(parents=True)
+    (data / "untested/train/good").symlink_to(cells.root / "train/good")
+    request = request_for(data, categories=("gone", "untested", "cells", "cells"))
+    plan = make_plan(EXPERIMENTS["table1"], request)
+    assert [category.name for category in plan.categories] == ["cells"]
+    gone, untested = plan.skipped
+    assert gone.startswith("gone: ")
+    assert "no category 'gone'" in gone
+    assert untested.startswith("untested: ")
+    assert "no good test images" in untested
+
+
+def test_a_row_that_the_settings_do_not_allow_says_why(cells: CategoryData, request_for: MakeRequest) -> None:
+    plan = make_plan(EXPERIMENTS["tableS3"], request_for(cells.root.parent, categories=("cells",)))
+    assert "image_size is 64" in plan.unavailable["resnet34"]
+    assert {run.row.name for run in plan.runs} == {"efficientnet-b4"}
+
+
+def test_where_nothing_can_be_run_no_data_is_wanted(request_for: MakeRequest, tmp_path: Path) -> None:
+    plan = make_plan(EXPERIMENTS["tableS6"], request_for(tmp_path))
+    assert plan.runs == plan.categories == plan.skipped == ()
+    assert set(plan.unavailable) == {"dtd", "cutpaste", "nsa", "sia"}
+
+
+@pytest.mark.parametrize("seeds", [(), (1, 1)])
+def test_seeds_are_one_run_each(request_for: MakeRequest, tmp_path: Path, seeds: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match="each once"):
+        make_plan(EXPERIMENTS["table1"], request_for(tmp_path, seeds=seeds))
+
+
+def test_the_key_is_of_what_decides_the_result(cells: CategoryData, tiny: Settings, tmp_path: Path) -> None:
+    run = Run(EXPERIMENTS["table1"].rows[-1], cells, tiny, None)
+    assert run.key == dataclasses.replace(run).key
+    faster = dataclasses.replace(tiny, train=dataclasses.replace(tiny.train, workers=3))
+    assert dataclasses.replace(run, settings=faster).key == run.key
+    assert dataclasses.replace(run, row=EXPERIMENTS["table5a"].rows[-1]).key == run.key
+    others = [
+        dataclasses.replace(run, settings=tiny.with_seed(1)),
+        dataclasses.replace(
+            run, settings=dataclasses.replace(tiny, train=dataclasses.replace(tiny.train, steps=3))
+        ),
+        dataclasses.replace(
+            run, settings=dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, rrs_max=5))
+        ),
+        dataclasses.replace(
+            run, settings=dataclasses.replace(tiny, synthesis=dataclasses.replace(tiny.synthesis, noise=1))
+        ),
+        dataclasses.replace(run, category=dataclasses.replace(cells, root=tmp_path)),
+        dataclasses.replace(run, category=dataclasses.replace(cells, name="other")),
+        dataclasses.replace(run, weights=tmp_path / "w.pth"),
+    ]
+    assert len({run.key, *(other.key for other in others)}) == len(others) + 1
