@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,8 @@ import click
 
 from realnet_edge.backbones import BACKBONES
 from realnet_edge.cli.options import data_option, json_option, workspace_option
-from realnet_edge.config import DEVICES, PRECISIONS, ModelConfig, SynthesisConfig
+from realnet_edge.cli.train_settings import settings_of
+from realnet_edge.config import DEVICES, PRECISIONS
 from realnet_edge.errors import ConfigError, RealnetEdgeError
 from realnet_edge.experiments.published import EXPERIMENTS
 from realnet_edge.experiments.settings import Settings
@@ -138,7 +138,10 @@ def command(
     from realnet_edge.experiments.place import Place
     from realnet_edge.experiments.plan import Request, make_plan
 
-    request = Request(data, _base(preset_name, changes), categories, seeds, textures, weights)
+    given = {key: value for key, value in changes.items() if value is not None}
+    request = Request(
+        data, Settings(*settings_of(preset(preset_name), given)), categories, seeds, textures, weights
+    )
     plan = make_plan(EXPERIMENTS[name], request)
     place = Place.inside(workspace)
     failures: list[str] = []
@@ -161,23 +164,6 @@ def command(
     # Last, for the table of what did finish is out by now.
     if failures:
         raise RealnetEdgeError("\n".join([f"{len(failures)} runs failed:", *failures]))
-
-
-def _base(preset_name: str, changes: dict[str, Any]) -> Settings:
-    """The preset's settings with the options that were given."""
-    chosen = preset(preset_name)
-    given = {key: value for key, value in changes.items() if value is not None}
-    model = {key: given.pop(key) for key in _names(ModelConfig) if key in given}
-    synthesis = {key: given.pop(key) for key in _names(SynthesisConfig) if key in given}
-    return Settings(
-        dataclasses.replace(chosen.model, **model),
-        dataclasses.replace(chosen.synthesis, **synthesis),
-        dataclasses.replace(chosen.train, **given),
-    )
-
-
-def _names(settings: type[ModelConfig] | type[SynthesisConfig]) -> list[str]:
-    return [field.name for field in dataclasses.fields(settings)]
 
 
 def _run_all(plan: Plan, place: Place, discard: bool) -> list[str]:
