@@ -77,24 +77,24 @@ def assemble(measured: Sequence[Measured], scene: Scene, reference: Reference) -
     evaluations = []
     for item in measured:
         is_reference = item.subject.backend == PYTORCH
-        accuracy = measure_accuracy(labels, masks, item.predictions)
+        accuracy = measure_accuracy(labels, masks, item.predictions, scene.test.categories)
         drift = None
         if reference.predictions is not None and not is_reference:
             drift = measure_drift(item.predictions, reference.predictions, item.subject.threshold)
-        ends = _intervals(labels, item.predictions, reference.predictions if drift else None)
+        ends = _intervals(scene.test, item.predictions, reference.predictions if drift else None)
         row = _row(item, scene, accuracy, None if is_reference else expected, drift, ends)
         evaluations.append(_evaluation(item, scene.test, labels, masks, row))
     return evaluations
 
 
 def _intervals(
-    labels: npt.NDArray[np.int64], predictions: Predictions, reference: Predictions | None
+    test: TestSet, predictions: Predictions, reference: Predictions | None
 ) -> dict[str, float | None]:
     """The row's ends of the image AUROC and, with a reference, of its drift."""
-    low, high = auroc_interval(labels, predictions)
+    low, high = auroc_interval(test.labels, predictions, categories=test.categories)
     found = {"image_auroc_low": low, "image_auroc_high": high}
     if reference is not None:
-        low, high = auroc_interval(labels, predictions, reference)
+        low, high = auroc_interval(test.labels, predictions, reference, test.categories)
         found |= {"drift_image_auroc_low": low, "drift_image_auroc_high": high}
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
@@ -16,6 +17,9 @@ from realnet_edge.metrics import image_auroc, image_auroc_interval, pixel_scores
 @dataclass(frozen=True)
 class Accuracy:
     """Accuracy on labelled images in percent; None where it cannot be computed.
+
+    Where several categories are inspected by one model, each figure is the mean over them: ranks across
+    categories say nothing of either.
 
     Attributes:
         image_auroc: None where the images are all good or all defective.
@@ -56,7 +60,10 @@ class Drift:
 
 
 def measure_accuracy(
-    labels: npt.NDArray[np.int64], masks: npt.NDArray[np.bool_] | None, predictions: Predictions
+    labels: npt.NDArray[np.int64],
+    masks: npt.NDArray[np.bool_] | None,
+    predictions: Predictions,
+    categories: Sequence[str] = (),
 ) -> Accuracy:
     """All metrics that the ground truth allows.
 
@@ -64,10 +71,20 @@ def measure_accuracy(
         labels: (N,) 0 good, 1 defect.
         masks: (N, H, W) ground truth, or None.
         predictions: answers on the same images.
+        categories: (N,) what each image shows; empty where all show the same.
 
     Raises:
         DataError: shapes differ or a value is not finite.
     """
+    names = sorted(set(categories))
+    if len(names) > 1:
+        shown = np.array(categories)
+        parts = []
+        for name in names:
+            own = shown == name
+            answers = Predictions(predictions.maps[own], predictions.scores[own], None)
+            parts.append(measure_accuracy(labels[own], None if masks is None else masks[own], answers))
+        return _mean(parts)
     image = _percent(image_auroc(labels, predictions.scores)) if _both_classes(labels) else None
     if masks is None or not masks.any():
         return Accuracy(image)
@@ -108,13 +125,16 @@ def measure_drift(predictions: Predictions, reference: Predictions, threshold: f
 
 
 def auroc_interval(
-    labels: npt.NDArray[np.int64], predictions: Predictions, reference: Predictions | None = None
+    labels: npt.NDArray[np.int64],
+    predictions: Predictions,
+    reference: Predictions | None = None,
+    categories: Sequence[str] = (),
 ) -> tuple[float | None, float | None]:
     """95% bootstrap interval of the image AUROC in percent, or of its drift from the reference in points.
 
-    None twice where the images are all good or all defective.
+    None twice where the images are all good or all defective, and where they show several categories.
     """
-    if not _both_classes(labels):
+    if not _both_classes(labels) or len(set(categories)) > 1:
         return None, None
     theirs = None if reference is None else reference.scores
     low, high = image_auroc_interval(labels, predictions.scores, theirs)
@@ -142,6 +162,15 @@ def verdict(accuracy: Accuracy, reference: Accuracy, budget: float) -> str:
     if not known:
         return "unmeasured"
     return "pass" if all(ours >= budget * theirs for ours, theirs in known) else "fail"
+
+
+def _mean(parts: Sequence[Accuracy]) -> Accuracy:
+    """The mean of each metric; None where one of the categories has none."""
+    found: dict[str, float | None] = {}
+    for field in fields(Accuracy):
+        values = [getattr(part, field.name) for part in parts]
+        found[field.name] = None if None in values else float(np.mean(values))
+    return Accuracy(**found)
 
 
 def _both_classes(labels: npt.NDArray[np.int64]) -> bool:

@@ -118,7 +118,9 @@ def run_bench(
     scene = Scene(category, test, settings.budget, threads, describe_machine())
     reference = recorded
     if kept is not None:
-        reference = measure_accuracy(test.labels, test.masks(measured[0].facts.input_size), kept)
+        reference = measure_accuracy(
+            test.labels, test.masks(measured[0].facts.input_size), kept, test.categories
+        )
     evaluations = assemble(measured, scene, Reference(kept, reference))
     notes = [_left_out(rounds.facts, settings)]
     if fresh is None:

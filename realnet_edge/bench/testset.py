@@ -47,6 +47,11 @@ class TestSet:
         """(N,) 0 good, 1 defect."""
         return np.array([sample.label for sample in self.samples], np.int64)
 
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """What each image shows."""
+        return tuple(sample.category for sample in self.samples)
+
     def masks(self, size: tuple[int, int]) -> npt.NDArray[np.bool_] | None:
         """(N, H, W) ground truth at (height, width), all False for good images; None without masks."""
         if not self.with_masks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from realnet_edge.data.layouts import (
@@ -19,6 +19,8 @@ from realnet_edge.data.recognition import Recognition, found_counts, recognise
 from realnet_edge.errors import DataError
 from realnet_edge.workspace import Workspace
 
+# The name that all categories of a folder have together, as what one model inspects.
+ALL = "all"
 # VisA's copy in MVTec layout lies one folder deeper than it is unpacked or made.
 _INNER_ROOT = "1cls"
 
@@ -31,13 +33,16 @@ class Sample:
         path: the image file.
         label: 0 good, 1 defect.
         mask: ground truth of a defect where there is one; always None for good images.
-        kind: "good", or the defect's folder name such as "scratch_head".
+        kind: "good", or the defect's folder name such as "scratch_head"; behind the category's name and a
+            slash where several are one.
+        category: what is shown.
     """
 
     path: Path
     label: int
     mask: Path | None
     kind: str
+    category: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,14 @@ class CategoryData:
     Attributes:
         name: the category.
         root: its own folder; recorded file names are relative to it.
-        layout: "mvtec", "mvtec2" (MVTec AD 2), "btad" (ok and ko), "visa" or "folder".
+        layout: "mvtec", "mvtec2" (MVTec AD 2), "btad" (ok and ko), "visa", "folder", or "joined": several
+            categories in one, for a model of them all.
         train: good images to train on, in natural order; with MVTec AD 2 its validation images, too.
         test: labelled images, good ones first, then kind by kind; never among `train`.
         own_split: the good test images were set aside here, as the folder does not tell them apart.
         recognition: the published category that this is a copy of; None for a user's own.
         gaps: what such a copy lacks, a sentence each.
+        parts: the categories that are one here; empty for a single one.
     """
 
     name: str
@@ -63,6 +70,12 @@ class CategoryData:
     own_split: bool = False
     recognition: Recognition | None = None
     gaps: tuple[str, ...] = ()
+    parts: tuple[CategoryData, ...] = ()
+
+    @property
+    def singles(self) -> tuple[CategoryData, ...]:
+        """The categories by themselves: `parts`, or this one."""
+        return self.parts or (self,)
 
     @property
     def data_set(self) -> str:
@@ -99,7 +112,7 @@ def load_category(root: Path, category: str) -> CategoryData:
 
     Args:
         root: the folder that holds `category`, or the category's own folder.
-        category: its name.
+        category: its name; "all" stands for all categories of `root` as one, unless one is called that.
 
     Raises:
         ConfigError: `category` is no plain folder name.
@@ -107,6 +120,8 @@ def load_category(root: Path, category: str) -> CategoryData:
             not match the defects. A copy of a published data set may lack masks and images; `gaps`
             says so.
     """
+    if category == ALL and layout_of(root) is None and layout_of(root / ALL) is None:
+        return _joined(root)
     folder = _category_folder(root, category)
     listing = list_category(folder)
     # Under a name of its own a category is the user's, whatever it was made from.
@@ -117,9 +132,9 @@ def load_category(root: Path, category: str) -> CategoryData:
         gaps += [*_missing_images(recognition, listing, folder), *matches.gaps()]
     else:
         matches.refuse_gaps()
-    test = [Sample(path, 0, None, GOOD) for path in listing.good]
+    test = [Sample(path, 0, None, GOOD, category) for path in listing.good]
     for kind, images in listing.kinds.items():
-        test += [Sample(path, 1, matches.found.get(path), kind) for path in images]
+        test += [Sample(path, 1, matches.found.get(path), kind, category) for path in images]
     return CategoryData(
         name=category,
         root=folder,
@@ -129,6 +144,26 @@ def load_category(root: Path, category: str) -> CategoryData:
         own_split=listing.own_split,
         recognition=recognition,
         gaps=tuple(gaps),
+    )
+
+
+def _joined(root: Path) -> CategoryData:
+    """All categories of a folder as one."""
+    parts = tuple(load_category(folder, folder.absolute().name) for folder in category_folders(root))
+    if len(parts) < 2:
+        raise DataError(
+            f"{root} holds {parts[0].name} alone: {ALL!r} is for two or more categories together."
+        )
+    test = [replace(sample, kind=f"{part.name}/{sample.kind}") for part in parts for sample in part.test]
+    return CategoryData(
+        name=ALL,
+        root=root,
+        layout="joined",
+        train=tuple(path for part in parts for path in part.train),
+        test=tuple(sorted(test, key=lambda sample: sample.label)),
+        own_split=any(part.own_split for part in parts),
+        gaps=tuple(f"{part.name}: {gap}" for part in parts for gap in part.gaps),
+        parts=parts,
     )
 
 

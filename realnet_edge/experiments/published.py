@@ -20,7 +20,9 @@ _AUROCS = ("image_auroc", "pixel_auroc")
 _NO_SDAS = "SDAS, the diffusion that made the SIA images, is not part of this package"
 _NO_NSA = "there is no Poisson blending (NSA) among this package's anomaly sources"
 _OTHERS = "another method, which this package does not implement"
-_NO_MULTI_CLASS = "one model for several categories cannot be trained with this package"
+_NO_MULTI_CLASS = (
+    "`realnet-edge train --category all` trains one model for several categories, not this command"
+)
 _NO_QUALITY = "neither FID nor cluster LPIPS is computed by this package"
 # What RRS keeps by default, and the ratio at which Figure 5 and the tables meet.
 _THIRD = 1 / 3

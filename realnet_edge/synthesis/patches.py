@@ -74,8 +74,8 @@ class PatchSource:
         images: normal images, files or (H, W, 3) uint8 RGB arrays; at most 128, evenly spaced, are
             kept in memory as donors.
         size: (height, width) that files are resized to.
-        rule: the category's foreground, which says where a donor shows the object. None chooses one
-            by `choose_foreground`.
+        rule: the category's foreground, which says where a donor shows the object, or one for each image.
+            None chooses one by `choose_foreground`.
 
     Raises:
         DataError: there are no images, or one cannot be decoded.
@@ -83,11 +83,19 @@ class PatchSource:
 
     name = "patches"
 
-    def __init__(self, images: Images, size: tuple[int, int], rule: ForegroundRule | None = None) -> None:
+    def __init__(
+        self,
+        images: Images,
+        size: tuple[int, int],
+        rule: ForegroundRule | Sequence[ForegroundRule] | None = None,
+    ) -> None:
         """Load the donors and find their foregrounds."""
         self._donors = load_donors(images, size)
-        rule = choose_foreground(self._donors)[0] if rule is None else rule
-        self._areas = [foreground_mask(donor, rule) for donor in self._donors]
+        if rule is None:
+            rule = choose_foreground(self._donors)[0]
+        rules = [rule] * len(images) if isinstance(rule, ForegroundRule) else rule
+        donors = zip(self._donors, evenly_spread(len(images), MAX_DONORS), strict=True)
+        self._areas = [foreground_mask(donor, rules[place]) for donor, place in donors]
 
     def __call__(
         self, image: npt.NDArray[np.uint8], foreground: npt.NDArray[np.bool_], rng: np.random.Generator

@@ -69,7 +69,7 @@ def make_source(
     spec: str,
     train_images: Images,
     size: int | tuple[int, int],
-    rule: ForegroundRule | None = None,
+    rule: ForegroundRule | Sequence[ForegroundRule] | None = None,
     donor_size: tuple[int, int] | None = None,
 ) -> MixtureSource:
     """Build the source that a specification names.
@@ -79,7 +79,7 @@ def make_source(
             or "textures=/data/dtd/images:1"; a part without a weight has weight 1.
         train_images: the category's normal training images, files or (H, W, 3) uint8 arrays.
         size: side of the square image that anomalies are put on, or its (height, width), in pixels.
-        rule: the category's foreground; None lets "patches" choose it from the images.
+        rule: the category's foreground, or one for each image; None lets "patches" choose it from them.
         donor_size: (height, width) of the images that "patches" are taken from, where the images that
             anomalies are put on are tiles of such; None is `size`.
 

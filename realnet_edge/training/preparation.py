@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
 from realnet_edge.data import CategoryData, Splits, check_images, make_splits
 from realnet_edge.data.splits import MIN_GOOD_IMAGES
+from realnet_edge.errors import DataError
 from realnet_edge.imaging import evenly_spread, load_batch
 from realnet_edge.model import RealNet
 from realnet_edge.model.afs import channel_statistics, select_channels
@@ -36,14 +37,14 @@ class Prepared:
     Attributes:
         model: with pretrained backbone, standardisation and AFS in place.
         splits: the good images by use.
-        rule: foreground rule, and `reason` why it was taken.
+        rule: foreground rule, or those of several categories, and `reason` why they were taken.
         training, validation: the two sources of samples.
         weights: where the backbone's weights came from.
     """
 
     model: RealNet
     splits: Splits
-    rule: ForegroundRule
+    rule: str
     reason: str
     training: AnomalyDataset
     validation: AnomalyDataset
@@ -68,18 +69,50 @@ def prepare(
     splits = make_splits(category, train.seed)
     paths = splits.paths(category.root, "train")
     grid = model_config.grid
-    sample = load_batch([paths[index] for index in evenly_spread(len(paths), MAX_IMAGES)], grid.size)
-    rule, reason = resolve_foreground(synthesis.foreground, list(sample), category.foreground)
-    training = AnomalyDataset(paths, grid, synthesis, rule, train.seed, jitter=int(_JITTER * grid.side))
+    choices = [
+        _foreground(part, [path for path in paths if part.root in path.parents], synthesis, grid.size)
+        for part in category.singles
+    ]
+    of_train = _rule_of_each(paths, category, choices)
+    training = AnomalyDataset(paths, grid, synthesis, of_train, train.seed, jitter=int(_JITTER * grid.side))
     # Validation judges images as they are: no rotation or flips, tiles where the engine cuts them.
     plain = SynthesisConfig(source=synthesis.source, foreground=synthesis.foreground)
     calibration = splits.paths(category.root, "calibration")
-    validation = AnomalyDataset(calibration, grid, plain, rule, train.seed + 1, share=0.5)
+    of_validation = _rule_of_each(calibration, category, choices)
+    validation = AnomalyDataset(calibration, grid, plain, of_validation, train.seed + 1, share=0.5)
     torch.manual_seed(train.seed)
     model = RealNet(model_config)
     origin = load_pretrained(model.backbone, model_config, weights)
     model.to(device)
+    rule, reason = _in_words(category, choices)
     return Prepared(model, splits, rule, reason, training, validation, origin)
+
+
+def _foreground(
+    category: CategoryData, paths: Sequence[Path], synthesis: SynthesisConfig, size: tuple[int, int]
+) -> tuple[ForegroundRule, str]:
+    """A single category's foreground rule, and why it was taken."""
+    if not paths:
+        raise DataError(f"no image of {category.name} is among those to train on: it needs more good images.")
+    sample = load_batch([paths[index] for index in evenly_spread(len(paths), MAX_IMAGES)], size)
+    return resolve_foreground(synthesis.foreground, list(sample), category.foreground)
+
+
+def _rule_of_each(
+    paths: Sequence[Path], category: CategoryData, choices: Sequence[tuple[ForegroundRule, str]]
+) -> list[ForegroundRule]:
+    """The foreground rule of each image: that of the category whose folder it lies in."""
+    by_folder = {part.root: rule for part, (rule, _) in zip(category.singles, choices, strict=True)}
+    return [next(by_folder[folder] for folder in path.parents if folder in by_folder) for path in paths]
+
+
+def _in_words(category: CategoryData, choices: Sequence[tuple[ForegroundRule, str]]) -> tuple[str, str]:
+    """The rules and the reasons as the checkpoint records them."""
+    if not category.parts:
+        return str(choices[0][0]), choices[0][1]
+    pairs = list(zip(category.parts, choices, strict=True))
+    rules = ", ".join(f"{part.name} {rule}" for part, (rule, _) in pairs)
+    return rules, "; ".join(f"{part.name}: {reason}" for part, (_, reason) in pairs)
 
 
 def fit_features(prepared: Prepared, train: TrainConfig) -> None:

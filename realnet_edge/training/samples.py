@@ -122,7 +122,7 @@ class AnomalyDataset(Dataset[Item]):
         paths: normal images to draw from; decoded once and kept in memory.
         size: side of the square images in pixels, or the grid of tiles that images are cut into.
         config: sources, share of anomalies, rotation and flips.
-        rule: the category's foreground.
+        rule: the category's foreground, or one for each of `paths`.
         seed: with the number, all that a sample depends on.
         share: share of samples with an anomaly, where it differs from the configuration's.
         jitter: most pixels that a tile is moved from its place in the grid, along each axis.
@@ -136,7 +136,7 @@ class AnomalyDataset(Dataset[Item]):
         paths: Sequence[Path],
         size: int | TileGrid,
         config: SynthesisConfig,
-        rule: ForegroundRule,
+        rule: ForegroundRule | Sequence[ForegroundRule],
         seed: int,
         share: float | None = None,
         jitter: int = 0,
@@ -146,12 +146,12 @@ class AnomalyDataset(Dataset[Item]):
         self.jitter = jitter
         self.images = load_batch(paths, self.grid.size)
         self.config = config
-        self.rule = rule
+        self.rules = [rule] * len(self.paths) if isinstance(rule, ForegroundRule) else list(rule)
         self.seed = seed
         self.share = config.anomalous_share if share is None else share
         # Patches come from whole images: there their foreground is known, and what lies beside a tile.
         self.source: AnomalySource = make_source(
-            config.source, list(self.images), self.grid.side, rule, self.grid.size
+            config.source, list(self.images), self.grid.side, self.rules, self.grid.size
         )
 
     def __len__(self) -> int:
@@ -168,7 +168,7 @@ class AnomalyDataset(Dataset[Item]):
             image = _noisy(self._noise(image.shape, rng), image)
             nothing = np.zeros(image.shape[:2], np.bool_)
             return Item(image, image, nothing, False, self._levels(whole, window, image, image), position)
-        foreground = foreground_mask(whole, self.rule)
+        foreground = foreground_mask(whole, self.rules[position])
         window = draw_window(self.grid, tile, self.jitter, rng, foreground)
         image = np.ascontiguousarray(whole[window])
         made = synthesise(image, foreground[window], self.source, rng)

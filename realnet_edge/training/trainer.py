@@ -89,7 +89,7 @@ def train(
             category=category.name,
             splits=splits,
             data={"root": str(category.root.resolve()), "layout": category.layout},
-            foreground={"rule": str(prepared.rule), "reason": prepared.reason},
+            foreground={"rule": prepared.rule, "reason": prepared.reason},
             training={
                 **settings,
                 "processes": group.size,

@@ -121,3 +121,28 @@ def test_points_need_both_sides() -> None:
     assert points(97.5, 98.0) == -0.5
     assert points(None, 98.0) is None
     assert points(97.5, None) is None
+
+
+def test_figures_of_several_categories_are_the_mean_of_theirs() -> None:
+    """Scores of the second category all lie above the first's: over both together they would tell little."""
+    labels = np.array([0, 1, 0, 1, 0, 1])
+    scores = np.array([0.1, 0.2, 0.7, 0.6, 0.8, 0.9], np.float32)
+    answers = Predictions(np.repeat(scores, 16).reshape(6, 4, 4), scores, None)
+    categories = ["a", "a", "b", "b", "b", "b"]
+    masks = np.zeros((6, 4, 4), bool)
+    masks[labels == 1, 0] = True
+    whole = measure_accuracy(labels, masks, answers, categories)
+    parts = [
+        measure_accuracy(
+            labels[part], masks[part], Predictions(answers.maps[part], answers.scores[part], None)
+        )
+        for part in (slice(0, 2), slice(2, 6))
+    ]
+    assert whole.image_auroc == pytest.approx((100 + 50) / 2)
+    assert whole.pixel_auroc == pytest.approx(sum(part.pixel_auroc or 0 for part in parts) / 2)
+    assert whole.au_pro == pytest.approx(sum(part.au_pro or 0 for part in parts) / 2)
+    assert measure_accuracy(labels, masks, answers).image_auroc != pytest.approx(whole.image_auroc)
+    assert auroc_interval(labels, answers, categories=categories) == (None, None)
+    alone = labels.copy()
+    alone[:2] = 0
+    assert measure_accuracy(alone, None, answers, categories).image_auroc is None
