@@ -120,6 +120,7 @@ def test_torchrun_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
         execute(run, Place.inside(tmp_path), MACHINE)
 
 
+@pytest.mark.slow
 def test_kills_lose_nothing_and_double_nothing(cells: CategoryData, tmp_path: Path) -> None:
     """The real command, killed between its two runs, then during the second, then left to finish."""
     command = [sys.executable, "-m", "realnet_edge", "reproduce", "table3", "--preset", "demo"]
