@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
+from realnet_edge.config import DEVICES, PRECISIONS
 from realnet_edge.workspace import DEFAULT_WORKSPACE, WORKSPACE_VARIABLE
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 workspace_option = click.option(
     "--workspace",
@@ -46,3 +51,44 @@ tolerance_option = click.option(
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document to standard output."
 )
+
+# How long, how and on what a training runs; each is a field of `TrainConfig`.
+_TRAINING = (
+    click.option("--steps", type=int, help="Most optimiser steps."),
+    click.option("--minutes", type=float, help="Most minutes of steps and validations; 0 for no limit."),
+    click.option(
+        "--patience", type=int, help="Validations without improvement before it stops; 0 for never."
+    ),
+    click.option("--batch", type=int, help="Images a step."),
+    click.option("--learning-rate", type=float, help="Adam's peak rate."),
+    click.option("--validate-every", type=int, help="Steps between validations and saved states."),
+    click.option("--afs-batches", type=int, help="Batches over which AFS judges channels."),
+    click.option(
+        "--statistics-batches",
+        type=int,
+        help="Batches that BatchNorm statistics are averaged over; 0 for the last.",
+    ),
+    click.option("--workers", type=int, help="Processes that synthesise anomalies."),
+    click.option("--threads", type=int, help="Threads of PyTorch; 0 for all cores."),
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        help="What steps compute in; auto: 16 bit if the device has it.",
+    ),
+    click.option("--device", type=click.Choice(DEVICES), help="Where; auto: a GPU if there is one."),
+    click.option(
+        "--accumulate", type=int, metavar="PARTS", help="Compute each batch in so many parts: less memory."
+    ),
+    click.option(
+        "--gradient-checkpointing/--no-gradient-checkpointing",
+        default=None,
+        help="Compute the U-Nets twice instead of keeping all they computed: less memory.",
+    ),
+)
+
+
+def training_options(command: _Command) -> _Command:
+    """Add the options of commands that train; none has a default but the preset's."""
+    for option in reversed(_TRAINING):
+        command = option(command)
+    return command

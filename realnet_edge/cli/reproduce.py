@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from realnet_edge.backbones import BACKBONES
-from realnet_edge.cli.options import data_option, json_option, workspace_option
+from realnet_edge.cli.options import data_option, json_option, training_options, workspace_option
 from realnet_edge.cli.train_settings import settings_of
-from realnet_edge.config import DEVICES, PRECISIONS
 from realnet_edge.errors import ConfigError, RealnetEdgeError
 from realnet_edge.experiments.published import EXPERIMENTS
 from realnet_edge.experiments.settings import Settings
@@ -82,28 +81,7 @@ def _weights(
 @click.option("--source", metavar="SPEC", help="Anomaly source of rows that name none, as for train.")
 @click.option("--rotate", type=float, metavar="DEGREES", help="Turn normal images by up to this much.")
 @click.option("--flip/--no-flip", default=None, help="Mirror normal images at random.")
-@click.option("--steps", type=int, help="Most optimiser steps a run.")
-@click.option("--minutes", type=float, help="Most minutes of training a run; 0 for no limit.")
-@click.option("--patience", type=int, help="Validations without improvement before it stops; 0 for never.")
-@click.option("--batch", type=int, help="Images a step.")
-@click.option("--learning-rate", type=float, help="Adam's peak rate.")
-@click.option("--validate-every", type=int, help="Steps between validations and saved states.")
-@click.option("--afs-batches", type=int, help="Batches over which AFS judges channels.")
-@click.option(
-    "--statistics-batches",
-    type=int,
-    help="Batches that BatchNorm statistics are averaged over; 0 for the last.",
-)
-@click.option("--workers", type=int, help="Processes that synthesise anomalies.")
-@click.option("--threads", type=int, help="Threads of PyTorch; 0 for all cores.")
-@click.option("--precision", type=click.Choice(PRECISIONS), help="What training steps compute in.")
-@click.option("--device", type=click.Choice(DEVICES), help="Where to train; auto: a GPU if there is one.")
-@click.option("--accumulate", type=int, metavar="PARTS", help="Compute each batch in so many parts.")
-@click.option(
-    "--gradient-checkpointing/--no-gradient-checkpointing",
-    default=None,
-    help="Compute the U-Nets twice: less memory.",
-)
+@training_options
 @click.option("--discard-checkpoints", is_flag=True, help="Remove each checkpoint once it is evaluated.")
 @click.option(
     "--list", "only_list", is_flag=True, help="Show what is done and what would be run; run nothing."

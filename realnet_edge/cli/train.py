@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from realnet_edge.backbones import BACKBONES
-from realnet_edge.cli.options import category_option, data_option, json_option, workspace_option
+from realnet_edge.cli.options import (
+    category_option,
+    data_option,
+    json_option,
+    training_options,
+    workspace_option,
+)
 from realnet_edge.cli.tiles import AUTO, SeenImages, read_tiles, see_images, with_chosen_tiles, with_tiles
 from realnet_edge.cli.train_settings import read_numbers, settings_of
 from realnet_edge.config import (
-    DEVICES,
-    PRECISIONS,
     RRS_ORDERS,
     SCORE_RULES,
     SELECTIONS,
@@ -106,37 +110,10 @@ _FEW_STEPS = 200
 @click.option("--flip/--no-flip", default=None, help="Mirror images at random.")
 @click.option("--light", type=float, metavar="SHARE", help="Vary brightness, contrast by up to this share.")
 @click.option("--noise", type=float, metavar="LEVELS", help="Noise on all images, up to so many grey levels.")
-@click.option("--steps", type=int, help="Most optimiser steps.")
-@click.option("--minutes", type=float, help="Most minutes of steps and validations; 0 for no limit.")
-@click.option("--patience", type=int, help="Validations without improvement before it stops; 0 for never.")
-@click.option("--batch", type=int, help="Images a step.")
-@click.option("--learning-rate", type=float, help="Adam's peak rate.")
+@training_options
 @click.option("--schedule", type=click.Choice(["constant", "cosine"]), help="Course of the rate.")
 @click.option("--warmup", type=int, help="Steps over which the rate rises.")
-@click.option("--validate-every", type=int, help="Steps between validations and saved states.")
-@click.option("--afs-batches", type=int, help="Batches over which AFS judges channels.")
-@click.option(
-    "--statistics-batches",
-    type=int,
-    help="Batches that BatchNorm statistics are averaged over; 0 for the last.",
-)
 @click.option("--seed", type=int, help="Seed of splits, weights, anomalies and order.")
-@click.option("--workers", type=int, help="Processes that synthesise anomalies.")
-@click.option("--threads", type=int, help="Threads of PyTorch; 0 for all cores.")
-@click.option(
-    "--precision",
-    type=click.Choice(PRECISIONS),
-    help="What steps compute in; auto: 16 bit if the device has it.",
-)
-@click.option("--device", type=click.Choice(DEVICES), help="Where; auto: a GPU if there is one.")
-@click.option(
-    "--accumulate", type=int, metavar="PARTS", help="Compute each batch in so many parts: less memory."
-)
-@click.option(
-    "--gradient-checkpointing/--no-gradient-checkpointing",
-    default=None,
-    help="Compute the U-Nets twice instead of keeping all they computed: less memory.",
-)
 @click.option(
     "--compile/--no-compile", default=None, help="Compile the U-Nets; minutes at first, then faster."
 )
