@@ -105,13 +105,12 @@ class Loop:
             self._sums += found
             self._counted += 1
             progress.step += 1
-            # One clock: processes that disagreed about the time would wait for each other for ever.
-            progress.minutes = self.group.from_main((time.monotonic() - started) / 60)
+            progress.minutes = self._minutes(started)
             self.listeners.report(progress, float(found[0]), float(found[1]))
             out_of_time = 0 < config.minutes <= progress.minutes
             if out_of_time or progress.step % config.validate_every == 0 or progress.step == config.steps:
                 self._validate(rate)
-                progress.minutes = self.group.from_main((time.monotonic() - started) / 60)
+                progress.minutes = self._minutes(started)
                 self._save()
                 if out_of_time:
                     self.stopped = "minutes"
@@ -119,6 +118,15 @@ class Loop:
                 if 0 < config.patience <= progress.stale:
                     self.stopped = "patience"
                     return
+
+    def _minutes(self, started: float) -> float:
+        """Minutes since then; with a limit on them, by the main process's clock.
+
+        Processes that disagreed about the limit would wait for each other for ever. Without one nothing
+        depends on the time, and a step need not wait for it to travel.
+        """
+        elapsed = (time.monotonic() - started) / 60
+        return self.group.from_main(elapsed) if self.config.minutes > 0 else elapsed
 
     def _learning_rate(self) -> float:
         """The rate of the next step: linear warm-up, then constant or cosine over the tighter limit."""
