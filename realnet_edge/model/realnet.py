@@ -72,6 +72,14 @@ class RealNet(nn.Module):
         """The reconstruction network of every block, finest first."""
         return [module for module in self.reconstruction if isinstance(module, ReconstructionUNet)]
 
+    def use_kernels(self, enabled: bool) -> None:
+        """Run AFS as a fused op (`realnet_edge.kernels`) instead of step by step: the same numbers.
+
+        An export traces the steps either way.
+        """
+        for selection in self.selections():
+            selection.fused = enabled
+
     def select(self, images: Tensor) -> list[Tensor]:
         """Selected (and standardised) features of images that `inputs` normalised, one tensor a block."""
         with torch.no_grad():

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from realnet_edge.config import ModelConfig
 from realnet_edge.model import RealNet
+
+
+class Counted(TorchDispatchMode):
+    """Which operators ran."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Any] = []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self.seen.append(func)
+        return func(*args, **(kwargs or {}))
 
 
 def test_residuals_are_float32_under_autocast() -> None:
@@ -39,3 +56,22 @@ def test_in_plane_order_swapped_ranks_change_nothing() -> None:
         assert set(kept[sample].nonzero()[:, 0].tolist()) == set(indices[sample].tolist())
     assert torch.equal(planes[:, :16][kept[:, :16]], residuals[0][kept[:, :16]])
     assert model.discriminator(planes).shape == (2, 2, 32, 32)
+
+
+def test_kernels_can_be_switched_on_off_and_past_an_export() -> None:
+    torch.manual_seed(0)
+    config = ModelConfig.for_backbone(
+        "resnet18", taps=(1, 2), planes=(16, 16), rrs_max=6, rrs_mean=5, image_size=64, standardise=True
+    )
+    model = RealNet(config).eval()
+    images = torch.randn(2, 3, 64, 64)
+    plain = model(images)
+    model.use_kernels(True)
+    with Counted() as ops:
+        fused = model(images)
+    assert ops.seen.count(torch.ops.realnet_edge.afs_gather.default) == 2
+    assert torch.equal(plain.logits, fused.logits)
+    exported = torch.export.export(model.selections()[0], (torch.randn(2, 64, 16, 16),))
+    assert not any("realnet_edge" in str(node.target) for node in exported.graph.nodes)
+    model.use_kernels(False)
+    assert torch.equal(model(images).logits, plain.logits)
