@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from realnet_edge.kernels.afs import afs_gather
+from realnet_edge.kernels.layout import is_channels_last
 
 # Keeps the min-max scaling finite where a channel does not move at all (official value).
 EPSILON = 1e-4
@@ -59,14 +60,14 @@ class FeatureSelection(nn.Module):
 
     def _in_one_op(self, features: Tensor) -> Tensor:
         if not self.standardise:
-            last = _is_channels_last(features)
+            last = is_channels_last(features)
             return features if self._whole else afs_gather(features, self.index, channels_last=last)
         return afs_gather(
             features,
             self.index,
             self.mean,
             self.scale,
-            channels_last=_is_channels_last(features),
+            channels_last=is_channels_last(features),
             # The steps one by one promote to the wider type.
             dtype=torch.promote_types(features.dtype, self.mean.dtype),
         )
@@ -97,11 +98,6 @@ class FeatureSelection(nn.Module):
         else:
             drawn = torch.randperm(self.channels, generator=generator)[: self.index.shape[0]]
             self.index.copy_(drawn.sort().values)
-
-
-def _is_channels_last(features: Tensor) -> bool:
-    """Whether a network that keeps channels last gave them: the op then keeps them so."""
-    return features.is_contiguous(memory_format=torch.channels_last) and not features.is_contiguous()
 
 
 def channel_losses(anomalous: Tensor, normal: Tensor, mask: Tensor) -> Tensor:

@@ -73,12 +73,13 @@ class RealNet(nn.Module):
         return [module for module in self.reconstruction if isinstance(module, ReconstructionUNet)]
 
     def use_kernels(self, enabled: bool) -> None:
-        """Run AFS as a fused op (`realnet_edge.kernels`) instead of step by step: the same numbers.
+        """Run AFS and RRS as fused ops (`realnet_edge.kernels`) instead of step by step, in training, too.
 
-        An export traces the steps either way.
+        AFS gives the same numbers, RRS the same but for rounding. An export traces the steps either way.
         """
         for selection in self.selections():
             selection.fused = enabled
+        self.rrs.fused = enabled
 
     def select(self, images: Tensor) -> list[Tensor]:
         """Selected (and standardised) features of images that `inputs` normalised, one tensor a block."""

@@ -60,8 +60,8 @@ class ResidualSelection(nn.Module):
             hands on all planes in their own places, with those that were not chosen set to zero.
 
     Attributes:
-        fused: compute by `realnet_edge.kernels.rrs`; the plain path is what export traces, and what processes
-            that train together take, whose BatchNorm is over all of them.
+        fused: compute by `realnet_edge.kernels.rrs`; see `RealNet.use_kernels`. Processes that train together
+            take the plain path while they do: their BatchNorm is over all of them.
     """
 
     fused = False
@@ -80,7 +80,9 @@ class ResidualSelection(nn.Module):
         Args:
             selected, reconstructed: (N, C_k, H_k, W_k) a block, finest first.
         """
-        if self.fused and type(self.norm) is nn.BatchNorm2d:
+        shared = self.training and type(self.norm) is not nn.BatchNorm2d
+        # An exported graph is of standard operators.
+        if self.fused and not shared and not torch.compiler.is_exporting():
             return self._by_kernels(*_one_dtype(selected, reconstructed))
         planes = residual_planes(selected, reconstructed)
         indices = choose_planes(self.norm(planes.detach()), self.k_max, self.k_mean)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
+import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from realnet_edge.config import ModelConfig
+from realnet_edge.kernels.rrs_reference import residual_planes, take_planes
 from realnet_edge.model import RealNet
 
 
@@ -32,14 +35,14 @@ def test_residuals_are_float32_under_autocast() -> None:
         "resnet18", taps=(1, 2), planes=(16, 16), widths=(8, 8), rrs_max=4, rrs_mean=4, image_size=64
     )
     model = RealNet(config).eval()
-    seen: list[torch.Tensor] = []
-    model.rrs.register_forward_pre_hook(lambda _, inputs: seen.extend(inputs[0]))
+    inputs: list[torch.Tensor] = []
+    model.discriminator.register_forward_pre_hook(lambda _, seen: inputs.extend(seen))
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         output = model(torch.randn(2, 3, 64, 64))
     assert output.selected[0].dtype == torch.bfloat16
-    for residual, s, r in zip(seen, output.selected, output.reconstructed, strict=True):
-        assert residual.dtype == torch.float32
-        assert torch.equal(residual, (s.float() - r.float()) ** 2)
+    planes = residual_planes(output.selected, output.reconstructed)
+    assert planes.dtype == torch.float32
+    assert torch.equal(inputs[0], take_planes(planes, output.rrs_indices))
 
 
 def test_in_plane_order_swapped_ranks_change_nothing() -> None:
@@ -49,19 +52,27 @@ def test_in_plane_order_swapped_ranks_change_nothing() -> None:
     )
     model = RealNet(config).eval()
     residuals = [torch.rand(2, 16, 16, 16), torch.rand(2, 16, 8, 8)]
-    planes, indices = model.rrs(residuals)
+    planes, indices = model.rrs([r.sqrt() for r in residuals], [torch.zeros_like(r) for r in residuals])
     assert planes.shape == (2, 32, 16, 16)
     kept = planes.abs().amax(dim=(2, 3)) > 0
     for sample in range(2):
         assert set(kept[sample].nonzero()[:, 0].tolist()) == set(indices[sample].tolist())
-    assert torch.equal(planes[:, :16][kept[:, :16]], residuals[0][kept[:, :16]])
+    torch.testing.assert_close(planes[:, :16][kept[:, :16]], residuals[0][kept[:, :16]])
     assert model.discriminator(planes).shape == (2, 2, 32, 32)
 
 
-def test_kernels_can_be_switched_on_off_and_past_an_export() -> None:
+@pytest.mark.parametrize("order", ["score", "plane"])
+def test_kernels_can_be_switched_on_off_and_past_an_export(order: str) -> None:
     torch.manual_seed(0)
     config = ModelConfig.for_backbone(
-        "resnet18", taps=(1, 2), planes=(16, 16), rrs_max=6, rrs_mean=5, image_size=64, standardise=True
+        "resnet18",
+        taps=(1, 2),
+        planes=(16, 16),
+        rrs_max=6,
+        rrs_mean=5,
+        rrs_order=order,
+        image_size=64,
+        standardise=True,
     )
     model = RealNet(config).eval()
     images = torch.randn(2, 3, 64, 64)
@@ -70,8 +81,31 @@ def test_kernels_can_be_switched_on_off_and_past_an_export() -> None:
     with Counted() as ops:
         fused = model(images)
     assert ops.seen.count(torch.ops.realnet_edge.afs_gather.default) == 2
-    assert torch.equal(plain.logits, fused.logits)
-    exported = torch.export.export(model.selections()[0], (torch.randn(2, 64, 16, 16),))
+    assert ops.seen.count(torch.ops.realnet_edge.rrs_select.default) == 1
+    assert ops.seen.count(torch.ops.realnet_edge.rrs_gather.default) == 1
+    assert torch.equal(plain.rrs_indices, fused.rrs_indices)
+    torch.testing.assert_close(plain.logits, fused.logits)
+    exported = torch.export.export(model, (images,))
     assert not any("realnet_edge" in str(node.target) for node in exported.graph.nodes)
     model.use_kernels(False)
     assert torch.equal(model(images).logits, plain.logits)
+
+
+@pytest.mark.parametrize("momentum", [0.9, None])
+def test_kernels_follow_the_statistics_of_training(momentum: float | None) -> None:
+    """`None` is the plain average over batches, which validation takes."""
+    torch.manual_seed(0)
+    config = ModelConfig.for_backbone(
+        "resnet18", taps=(1, 2), planes=(16, 16), rrs_max=6, rrs_mean=5, image_size=64
+    )
+    plain = RealNet(config).train()
+    plain.rrs.norm.momentum = momentum
+    fused = copy.deepcopy(plain)
+    fused.use_kernels(True)
+    for _ in range(3):
+        images = torch.randn(2, 3, 64, 64)
+        assert torch.equal(plain(images).rrs_indices, fused(images).rrs_indices)
+    for (name, ours), theirs in zip(
+        fused.rrs.norm.state_dict().items(), plain.rrs.norm.state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, msg=name)
