@@ -98,7 +98,7 @@ class RealNet(nn.Module):
     def from_selected(self, selected: list[Tensor]) -> RealNetOutput:
         """The trained part of the network, from selected features to logits."""
         reconstructed = [unet(block) for unet, block in zip(self.reconstruction, selected, strict=True)]
-        planes, indices = self.rrs(selected, reconstructed)
+        planes, indices = self.rrs(selected, reconstructed, self.discriminator.dtype)
         return RealNetOutput(self.discriminator(planes), indices, selected, reconstructed)
 
 

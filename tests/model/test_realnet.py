@@ -109,3 +109,25 @@ def test_kernels_follow_the_statistics_of_training(momentum: float | None) -> No
         fused.rrs.norm.state_dict().items(), plain.rrs.norm.state_dict().values(), strict=True
     ):
         torch.testing.assert_close(ours, theirs, msg=name)
+
+
+def test_a_network_in_half_precision_decides_in_float32() -> None:
+    """Both paths hand the discriminator what it computes in, in the layout that the features have."""
+    torch.manual_seed(0)
+    config = ModelConfig.for_backbone(
+        "resnet18", taps=(1, 2), planes=(16, 16), rrs_max=6, rrs_mean=5, image_size=64
+    )
+    model = RealNet(config).eval()
+    images = torch.randn(2, 3, 64, 64)
+    expected = model(images)
+    half = copy.deepcopy(model).half().to(memory_format=torch.channels_last)
+    half.rrs.float()
+    inputs: list[torch.Tensor] = []
+    half.discriminator.register_forward_pre_hook(lambda _, seen: inputs.extend(seen))
+    for enabled in (False, True):
+        half.use_kernels(enabled)
+        found = half(images.half().contiguous(memory_format=torch.channels_last))
+        assert torch.equal(found.rrs_indices.sort(1).values, expected.rrs_indices.sort(1).values)
+        torch.testing.assert_close(found.logits.float(), expected.logits, rtol=2e-2, atol=2e-2)
+    assert all(planes.dtype == torch.float16 for planes in inputs)
+    assert inputs[1].is_contiguous(memory_format=torch.channels_last)
