@@ -28,7 +28,7 @@ from realnet_edge.kernels.compiled import (
 from realnet_edge.kernels.ptx import finish_ptx
 from realnet_edge.kernels.ptxas import Ptxas, assemble, find_ptxas
 from realnet_edge.kernels.targets import CUDA_OF_PTX, Target, choose_ptx_version
-from realnet_edge.kernels.triton_process import TritonOutput, compiling, hash_kernels
+from realnet_edge.kernels.triton_process import TritonOutput, compiling, hash_kernels, require_triton
 
 # Told after every kernel: target's name, kernel's name.
 Report = Callable[[str, str], None]
@@ -93,6 +93,7 @@ def compile_kernels(
         DependencyError: Triton or a fitting ptxas is missing; nothing was compiled then.
         KernelError: a kernel cannot be loaded; nothing was compiled then.
     """
+    require_triton()
     plans = []
     for target in targets:
         version = choose_ptx_version(target, ptx_version)

@@ -20,6 +20,8 @@ from realnet_edge.kernels.catalogue import KernelSpec, find_kernels
 from realnet_edge.kernels.compiled import CUBIN, INDEX, KINDS, PTX, CompiledKernel
 from realnet_edge.kernels.targets import TARGETS, Target, dotted, find_target
 
+# Columns of the table where no terminal sets a limit.
+_FILE_WIDTH = 140
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -89,6 +91,8 @@ def command(
         raise ConfigError("--out is missing: give a folder for the files, or --list to see what there is.")
     kinds = [kind for kind, asked in ((PTX, ptx), (CUBIN, cubin)) if asked] or KINDS
     console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = _FILE_WIDTH
     with _progress(console, len(targets) * len(wanted)) as report:
         results = compile_kernels(
             catalogue.CATALOGUE,
@@ -141,18 +145,9 @@ def _document(out: Path, results: Sequence[TargetResult]) -> dict[str, Any]:
 
 
 def _show(console: Console, out: Path, results: Sequence[TargetResult]) -> None:
-    table = Table(
-        "target",
-        "PTX",
-        "kernel",
-        "registers",
-        "shared",
-        "stack",
-        "spills",
-        "threads",
-        "ptxas",
-        "",
-    )
+    table = Table("target", "PTX", "kernel", "registers", "shared", "stack", "spills", "threads", "")
+    for column in table.columns:
+        column.no_wrap = True
     for result in results:
         for kernel in result.kernels:
             table.add_row(*_row(kernel), "compiled" if kernel.name in result.compiled else "up to date")
@@ -163,9 +158,8 @@ def _show(console: Console, out: Path, results: Sequence[TargetResult]) -> None:
         markup=False,
     )
     if spilling := sum(kernel.resources.spills for kernel in kernels):
-        console.print(
-            f"{spilling} of {len(kernels)} spill registers: slower than they need be.", style="yellow"
-        )
+        text = f"{spilling} of {len(kernels)} spill registers: slower than they need be."
+        console.print(text, style="yellow")
     console.print(f"All of it: {out / INDEX}", markup=False)
 
 
@@ -181,7 +175,6 @@ def _row(kernel: CompiledKernel) -> list[str]:
         str(needs.stack),
         f"[bold red]{spills} SPILLS[/]" if needs.spills else "0",
         str(kernel.threads_per_block),
-        kernel.ptxas,
     ]
 
 

@@ -28,11 +28,13 @@ class Ptxas:
         path: the program.
         cuda: release of the CUDA toolkit it belongs to, as (12, 9).
         targets: names that its --gpu-name takes, such as "sm_87".
+        shipped: whether it came with Triton.
     """
 
     path: Path
     cuda: tuple[int, int]
     targets: frozenset[str]
+    shipped: bool
 
     @property
     def release(self) -> str:
@@ -67,7 +69,10 @@ class Resources:
 
 
 def find_ptxas(target: Target, ptx_version: int, candidates: Sequence[Ptxas] | None = None) -> Ptxas:
-    """The oldest assembler that knows the target and the PTX version: older drivers load what it writes.
+    """An assembler that knows the target and the PTX version.
+
+    Triton's own come before one on PATH, so that machines with the same Triton write the same files, and the
+    older before the newer, for older drivers load what it writes.
 
     Args:
         candidates: to choose from; those of this machine if None.
@@ -83,20 +88,20 @@ def find_ptxas(target: Target, ptx_version: int, candidates: Sequence[Ptxas] | N
             f"no ptxas here assembles PTX {dotted(ptx_version)} for {target.name}; found: {found}. Install a "
             f"newer Triton, or a CUDA toolkit from {CUDA_OF_PTX[ptx_version]} on with its ptxas on PATH."
         )
-    return min(fitting, key=lambda ptxas: ptxas.cuda)
+    return min(fitting, key=lambda ptxas: (not ptxas.shipped, ptxas.cuda))
 
 
 @cache
 def installed_ptxas() -> tuple[Ptxas, ...]:
     """The assemblers that Triton brings, and the one on PATH."""
-    paths = []
+    shipped: list[Path] = []
     # Looked up, not imported: importing Triton takes long and reads its environment variables.
     found = importlib.util.find_spec("triton")
     for folder in (found.submodule_search_locations or []) if found else []:
-        paths += [Path(folder) / "backends" / "nvidia" / "bin" / name for name in _SHIPPED]
+        shipped += [Path(folder) / "backends" / "nvidia" / "bin" / name for name in _SHIPPED]
     on_path = shutil.which("ptxas")
-    paths += [Path(on_path)] if on_path else []
-    described = [_describe(path) for path in paths if path.is_file()]
+    described = [_describe(path, shipped=True) for path in shipped if path.is_file()]
+    described += [_describe(Path(on_path), shipped=False)] if on_path else []
     return tuple(ptxas for ptxas in described if ptxas is not None)
 
 
@@ -152,7 +157,7 @@ def parse_resources(report: str) -> Resources:
     )
 
 
-def _describe(path: Path) -> Ptxas | None:
+def _describe(path: Path, shipped: bool) -> Ptxas | None:
     """What an assembler says of itself; None if it does not run here, as one built for another processor."""
     try:
         version, helped = (_run([str(path), option]).stdout for option in ("--version", "--help"))
@@ -161,7 +166,8 @@ def _describe(path: Path) -> Ptxas | None:
     release = re.search(r"release (\d+)\.(\d+)", version)
     if release is None:
         return None
-    return Ptxas(path, (int(release[1]), int(release[2])), frozenset(re.findall(r"'(sm_\w+)'", helped)))
+    targets = frozenset(re.findall(r"'(sm_\w+)'", helped))
+    return Ptxas(path, (int(release[1]), int(release[2])), targets, shipped)
 
 
 def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
