@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from realnet_edge.config import SCORE_WINDOW
-from realnet_edge.kernels.rrs import resize, stack_planes
+from realnet_edge.kernels.rrs_reference import resize, stack_planes
 from realnet_edge.model import RealNet, RealNetOutput, image_score
 from realnet_edge.model.tiling import cut, per_image, stitch
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from realnet_edge.config import SCORE_WINDOW, ModelConfig
 from realnet_edge.errors import ConfigError
-from realnet_edge.kernels.rrs import resize, stack_planes
+from realnet_edge.kernels.rrs_reference import resize, stack_planes
 from realnet_edge.model.afs import FeatureSelection
 from realnet_edge.model.backbone import FrozenBackbone
 from realnet_edge.model.inputs import InputNormalisation
@@ -89,9 +89,7 @@ class RealNet(nn.Module):
     def from_selected(self, selected: list[Tensor]) -> RealNetOutput:
         """The trained part of the network, from selected features to logits."""
         reconstructed = [unet(block) for unet, block in zip(self.reconstruction, selected, strict=True)]
-        # Small differences of large numbers: in float32 under autocast, too.
-        residuals = [(s.float() - r.float()) ** 2 for s, r in zip(selected, reconstructed, strict=True)]
-        planes, indices = self.rrs(residuals)
+        planes, indices = self.rrs(selected, reconstructed)
         return RealNetOutput(self.discriminator(planes), indices, selected, reconstructed)
 
 

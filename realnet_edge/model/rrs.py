@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from realnet_edge.kernels.rrs import rrs_gather, rrs_mask, rrs_select, stack_planes
+from realnet_edge.kernels.rrs import rrs_gather, rrs_moments, rrs_select
+from realnet_edge.kernels.rrs_reference import choose_planes, mask_planes, residual_planes, take_planes
 
 HIDDEN = 128
 
@@ -56,7 +58,13 @@ class ResidualSelection(nn.Module):
         k_max, k_mean: planes kept by their maximum and by their mean.
         order: "score" hands on the chosen planes alone, each mode in descending order (the paper); "plane"
             hands on all planes in their own places, with those that were not chosen set to zero.
+
+    Attributes:
+        fused: compute by `realnet_edge.kernels.rrs`; the plain path is what export traces, and what processes
+            that train together take, whose BatchNorm is over all of them.
     """
+
+    fused = False
 
     def __init__(self, planes: int, k_max: int, k_mean: int, order: str) -> None:
         super().__init__()
@@ -66,10 +74,57 @@ class ResidualSelection(nn.Module):
         self.outputs = planes if order == "plane" else k_max + k_mean
         self.norm = nn.BatchNorm2d(planes, momentum=0.9, affine=False)
 
-    def forward(self, residuals: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """What the discriminator sees (N, `outputs`, H, W), and the chosen planes' int64 indices (N, k)."""
-        # Full precision here even under autocast: noise in the scores permutes the planes.
-        planes = stack_planes([r.float() for r in residuals])
-        indices = rrs_select(self.norm(planes.detach()), self.k_max, self.k_mean)
-        hand_on = rrs_mask if self.order == "plane" else rrs_gather
+    def forward(self, selected: Sequence[Tensor], reconstructed: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """What the discriminator sees (N, `outputs`, H, W), and the chosen planes' int64 indices (N, k).
+
+        Args:
+            selected, reconstructed: (N, C_k, H_k, W_k) a block, finest first.
+        """
+        if self.fused and type(self.norm) is nn.BatchNorm2d:
+            return self._by_kernels(*_one_dtype(selected, reconstructed))
+        planes = residual_planes(selected, reconstructed)
+        indices = choose_planes(self.norm(planes.detach()), self.k_max, self.k_mean)
+        hand_on = mask_planes if self.order == "plane" else take_planes
         return hand_on(planes, indices), indices
+
+    def _by_kernels(
+        self, selected: Sequence[Tensor], reconstructed: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """The same without planes at full resolution that nobody sees."""
+        with torch.no_grad():
+            mean, variance = self._statistics(selected, reconstructed)
+            indices = rrs_select(
+                selected, reconstructed, mean, variance, self.norm.eps, self.k_max, self.k_mean
+            )
+        source = indices
+        if self.order == "plane":
+            places = indices.new_full((indices.shape[0], self.norm.num_features), -1)
+            source = places.scatter_(1, indices, indices)
+        return rrs_gather(selected, reconstructed, source), indices
+
+    def _statistics(
+        self, selected: Sequence[Tensor], reconstructed: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """What BatchNorm normalises by: in training the batch's own, which it then follows."""
+        norm = self.norm
+        running = norm.running_mean, norm.running_var
+        if running[0] is None or running[1] is None:
+            raise TypeError("RRS's BatchNorm keeps running statistics")
+        if not self.training:
+            return running[0], running[1]
+        mean, variance = rrs_moments(selected, reconstructed)
+        count = selected[0].shape[0] * selected[0].shape[2] * selected[0].shape[3]
+        norm.num_batches_tracked += 1
+        share = 1.0 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+        running[0].lerp_(mean, share)
+        running[1].lerp_(variance * (count / max(1, count - 1)), share)
+        return mean, variance
+
+
+def _one_dtype(
+    selected: Sequence[Tensor], reconstructed: Sequence[Tensor]
+) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+    """Both as they are, or in float32 where autocast left them in different dtypes."""
+    if len({block.dtype for block in (*selected, *reconstructed)}) == 1:
+        return selected, reconstructed
+    return [s.float() for s in selected], [r.float() for r in reconstructed]

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from realnet_edge.config import ModelConfig, SynthesisConfig
 from realnet_edge.data import CategoryData
-from realnet_edge.kernels.rrs import stack_planes
+from realnet_edge.kernels.rrs_reference import stack_planes
 from realnet_edge.model import RealNet
 from realnet_edge.synthesis import ForegroundRule
 from realnet_edge.training.samples import AnomalyDataset, batches

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from realnet_edge.kernels.rrs import rrs_gather, rrs_mask, rrs_select, stack_planes
+from realnet_edge.kernels.rrs_reference import choose_planes, mask_planes, stack_planes, take_planes
 
 
 @pytest.mark.parametrize(("k_max", "k_mean"), [(3, 4), (0, 5), (7, 0), (7, 7)])
 def test_selection_is_sorted_by_each_score(k_max: int, k_mean: int) -> None:
     planes = torch.randn(3, 7, 5, 4)
-    found = rrs_select(planes, k_max, k_mean).numpy()
+    found = choose_planes(planes, k_max, k_mean).numpy()
     values = planes.numpy()
     for sample in range(3):
         by_max = np.argsort(-values[sample].max((1, 2)))[:k_max]
@@ -23,7 +23,7 @@ def test_selection_is_sorted_by_each_score(k_max: int, k_mean: int) -> None:
 def test_gather_takes_each_samples_own_planes() -> None:
     planes = torch.randn(2, 6, 3, 3)
     indices = torch.tensor([[5, 0, 5], [1, 2, 3]])
-    found = rrs_gather(planes, indices)
+    found = take_planes(planes, indices)
     for sample in range(2):
         for place, channel in enumerate(indices[sample].tolist()):
             assert torch.equal(found[sample, place], planes[sample, channel])
@@ -32,7 +32,7 @@ def test_gather_takes_each_samples_own_planes() -> None:
 def test_mask_keeps_chosen_planes_in_their_places() -> None:
     planes = torch.randn(2, 6, 3, 3)
     indices = torch.tensor([[5, 0, 5], [1, 2, 3]])
-    found = rrs_mask(planes, indices)
+    found = mask_planes(planes, indices)
     for sample, chosen in enumerate(indices.tolist()):
         for channel in range(6):
             expected = planes[sample, channel] if channel in chosen else torch.zeros(3, 3)

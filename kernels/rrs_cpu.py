@@ -1,0 +1,116 @@
+"""RRS on a CPU: planes are upsampled a few at a time, within the cache, and only the chosen ones are kept.
+
+The mean of an upsampled plane is a weighted sum over the coarse one. The maximum needs the upsampled values,
+but not all planes at once. PyTorch upsamples many channels side by side some twenty times as fast as plane by
+plane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from realnet_edge.kernels.bilinear import axis_matrix, mean_weights
+
+# Fewer channels than these PyTorch upsamples one by one in either layout; twice as many at 64 x 64 still fit
+# a second-level cache.
+_CHUNK = 32
+
+
+def pool_residuals(selected: Sequence[Tensor], reconstructed: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Maximum and mean of every squared residual plane at the finest resolution.
+
+    Args:
+        selected, reconstructed: float tensors (N, C_k, H_k, W_k), finest first, alike in shape.
+
+    Returns:
+        Two float32 tensors (N, C), C the sum of C_k.
+    """
+    size = (int(selected[0].shape[2]), int(selected[0].shape[3]))
+    maxima, means = [], []
+    for block, other in zip(selected, reconstructed, strict=True):
+        residual = squared_residual(block, other)
+        maxima.append(_maximum(residual, size))
+        weights = mean_weights((int(block.shape[2]), int(block.shape[3])), size)
+        means.append(residual.flatten(2) @ weights)
+    return torch.cat(maxima, dim=1), torch.cat(means, dim=1)
+
+
+def gather_residuals(
+    selected: Sequence[Tensor], reconstructed: Sequence[Tensor], source: Tensor, out: Tensor
+) -> None:
+    """Fill `out` with chosen squared residual planes at the finest resolution.
+
+    Args:
+        selected, reconstructed: float tensors (N, C_k, H_k, W_k), finest first, alike in shape.
+        source: int64 (N, P), the plane that each place takes, counted over all blocks; -1 for zeros.
+        out: float (N, P, H_1, W_1) in any layout.
+    """
+    flat = out.flatten(0, 1) if out.is_contiguous() else out.new_empty(source.numel(), *out.shape[2:])
+    flat[source.flatten() < 0] = 0.0
+    for block, other, (places, planes) in zip(
+        selected, reconstructed, located(selected, source), strict=True
+    ):
+        taken, against = (t.flatten(0, 1).index_select(0, planes) for t in (block, other))
+        chosen = upsampled(squared_residual(taken, against), out.shape[2:])
+        flat.index_copy_(0, places, chosen.to(out.dtype))
+    if not out.is_contiguous():
+        out.copy_(flat.view(out.shape))
+
+
+def located(blocks: Sequence[Tensor], source: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Which places each block fills: (places in `source` flattened, planes in the block flattened) a block.
+
+    Args:
+        blocks: tensors (N, C_k, ...).
+        source: as `gather_residuals` takes it.
+    """
+    flat = source.flatten()
+    found, first = [], 0
+    for block in blocks:
+        channels = block.shape[1]
+        places = ((flat >= first) & (flat < first + channels)).nonzero()[:, 0]
+        sample = places // source.shape[1]
+        found.append((places, sample * channels + flat[places] - first))
+        first += channels
+    return found
+
+
+def squared_residual(selected: Tensor, reconstructed: Tensor) -> Tensor:
+    """The squared difference in float32, with one temporary."""
+    return torch.sub(selected.float(), reconstructed.float()).square_()
+
+
+def upsampled(planes: Tensor, size: Sequence[int]) -> Tensor:
+    """float32 (P, h, w) to (P, *size), bilinearly with align_corners=True, one axis after the other."""
+    height, width = planes.shape[1:]
+    if (height, width) == tuple(size):
+        return planes
+    down = axis_matrix(height, size[0]).to(planes.device)
+    across = axis_matrix(width, size[1]).to(planes.device)
+    return torch.matmul(down, (planes.flatten(0, 1) @ across.T).view(-1, height, size[1]))
+
+
+def _maximum(residual: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, C, h, w) to the maxima (N, C) of its planes upsampled to `size`."""
+    if residual.shape[2:] == size:
+        return residual.amax(dim=(2, 3))
+    channels = residual.shape[1]
+    if channels < _CHUNK:
+        return upsampled(residual.flatten(0, 1), size).amax(dim=(1, 2)).view(-1, channels)
+    # One sample at a time, too: chunks of a large batch would not fit the cache.
+    rows = [
+        torch.cat(
+            [_chunk_maximum(chunk, size) for chunk in sample.tensor_split(channels // _CHUNK, dim=1)], 1
+        )
+        for sample in residual.split(1)
+    ]
+    return torch.cat(rows)
+
+
+def _chunk_maximum(chunk: Tensor, size: tuple[int, int]) -> Tensor:
+    side_by_side = chunk.contiguous(memory_format=torch.channels_last)
+    return F.interpolate(side_by_side, size=size, mode="bilinear", align_corners=True).amax(dim=(2, 3))
