@@ -15,7 +15,6 @@ from pathlib import Path
 
 from realnet_edge.errors import KernelError
 from realnet_edge.files import atomic_folder, recover_folder, write_json
-from realnet_edge.kernels.catalogue import KernelSpec
 from realnet_edge.kernels.compiled import (
     CUBIN,
     KINDS,
@@ -27,6 +26,7 @@ from realnet_edge.kernels.compiled import (
 )
 from realnet_edge.kernels.ptx import finish_ptx
 from realnet_edge.kernels.ptxas import Ptxas, assemble, find_ptxas
+from realnet_edge.kernels.spec import KernelSpec
 from realnet_edge.kernels.targets import CUDA_OF_PTX, Target, choose_ptx_version
 from realnet_edge.kernels.triton_process import TritonOutput, compiling, hash_kernels, require_triton
 

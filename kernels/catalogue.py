@@ -1,120 +1,126 @@
-"""Which kernels are compiled ahead of time, and the specialisations of each under a stable name."""
+"""Which kernels are compiled ahead of time, and the specialisations of each under a stable name.
+
+Names say what a kernel takes: `f32` and `f16` (what it reads and what it writes), `nchw` and `nhwc`, `b4` for
+four blocks. Sizes are parameters, so that one entry serves every network of that many blocks.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from realnet_edge.errors import ConfigError
+from realnet_edge.kernels.spec import KernelSpec
 
-POINTER = "pointer"
-INTEGER = "integer"
-FLOAT = "float"
-# Bits of the scalars that an entry may take: those that every launcher can pass.
-SCALAR_BITS = {"i32": 32, "i64": 64, "fp32": 32}
-_POINTER_TYPE = re.compile(r"\*(fp64|fp32|fp16|bf16|[iu](8|16|32|64)|i1)")
+# Sizes of tiles, as the launchers choose them for planes that are large enough; smaller ones are masked.
+TILE = 1024
+SIDE_BY_SIDE = 64
+PLACED, COMPARED = 64, 256
+NARROW = 4
+# Blocks of the presets and of the published network.
+BLOCKS = (3, 4)
+# Of the BatchNorm that RRS normalises with. TensorRT passes whole numbers only, so it is compiled in.
+EPS = 1e-5
 
-# A type as Triton spells it, or the types of a tuple's elements.
-ArgumentType = str | tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a compiled entry; a tuple argument becomes one for each element."""
-
-    name: str
-    type: str
-
-    @property
-    def kind(self) -> str:
-        """POINTER, INTEGER or FLOAT."""
-        if self.type.startswith("*"):
-            return POINTER
-        return FLOAT if self.type == "fp32" else INTEGER
-
-    @property
-    def bits(self) -> int:
-        return SCALAR_BITS.get(self.type, 64)
+_POINTERS = {"f32": "*fp32", "f16": "*fp16"}
+_LAYOUTS = ("nchw", "nhwc")
+# What comes in and what goes out.
+_CASTS = (("f32", "f32"), ("f32", "f16"), ("f16", "f16"))
 
 
-@dataclass(frozen=True)
-class KernelSpec:
-    """A Triton kernel with everything settled that compiling it needs.
+def _tile(layout: str) -> tuple[int, int]:
+    """Channels and pixels of a tile that is long along what lies side by side in memory."""
+    return (SIDE_BY_SIDE, TILE // SIDE_BY_SIDE) if layout == "nhwc" else (1, TILE)
 
-    Args:
-        name: of the entry and of its files; a C identifier that stays the same over versions.
-        function: where the kernel is, "package.module:function". A name, not the function itself, so
-            that the catalogue can be read without Triton.
-        arguments: types of the arguments given at run time, in the order of the kernel's signature.
-        constants: values of its `tl.constexpr` arguments.
-        aligned: arguments of which it is known that every pointer or integer in them is a multiple of
-            16. True of whole tensors from any allocator; it lets loads be wide.
-        num_warps: warps of a block, a power of two.
-        num_stages: depth of software pipelines.
-        fp_fusion: whether a product and a sum may become one instruction. On, for a driver that compiles
-            the PTX itself does so in any case.
 
-    Raises:
-        ConfigError: a name, type or number that cannot be compiled.
-    """
+def _residuals(dtype: str, blocks: int) -> dict[str, tuple[str, ...]]:
+    """The arguments that RRS's kernels begin with: both sides of every block, and the blocks' sizes."""
+    sides = dict.fromkeys(("selected", "reconstructed"), (_POINTERS[dtype],) * blocks)
+    return sides | dict.fromkeys(("channels", "heights", "widths"), ("i32",) * blocks)
 
-    name: str
-    function: str
-    arguments: Mapping[str, ArgumentType]
-    constants: Mapping[str, Any] = field(default_factory=dict)
-    aligned: Sequence[str] = ()
-    num_warps: int = 4
-    num_stages: int = 3
-    fp_fusion: bool = True
 
-    def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.name):
-            raise ConfigError(f"{self.name!r} is no name for a kernel: letters, digits and _ are valid.")
-        if not re.fullmatch(r"[\w.]+:\w+", self.function):
-            raise ConfigError(f"{self.name}: {self.function!r} is not of the form 'package.module:function'.")
-        for parameter in self.parameters:
-            if parameter.type not in SCALAR_BITS and not _POINTER_TYPE.fullmatch(parameter.type):
-                raise ConfigError(
-                    f"{self.name}: argument {parameter.name} has type {parameter.type!r}. Valid are "
-                    f"{', '.join(SCALAR_BITS)} and pointers such as *fp16."
+def _rrs_pool() -> Iterator[KernelSpec]:
+    for dtype in _POINTERS:
+        for layout in _LAYOUTS:
+            for blocks in BLOCKS:
+                channels, pixels = _tile(layout)
+                yield KernelSpec(
+                    f"rrs_pool_{dtype}_{layout}_b{blocks}",
+                    "realnet_edge.kernels.rrs_select_triton:rrs_pool_kernel",
+                    {
+                        **_residuals(dtype, blocks),
+                        **dict.fromkeys(("maximum", "total"), "*fp32"),
+                        **dict.fromkeys(("out_height", "out_width", "planes"), "i32"),
+                    },
+                    {
+                        "CHANNELS_LAST": layout == "nhwc",
+                        "BLOCK_CHANNELS": channels,
+                        "BLOCK_PIXELS": pixels,
+                    },
+                    aligned=("selected", "reconstructed"),
                 )
-        if unknown := set(self.aligned) - set(self.arguments):
-            raise ConfigError(f"{self.name}: aligned names no argument: {sorted(unknown)}.")
-        if self.num_warps not in (1, 2, 4, 8, 16, 32):
-            raise ConfigError(f"{self.name}: {self.num_warps} warps; valid are powers of two up to 32.")
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """What the compiled entry takes, in order."""
-        listed: list[Parameter] = []
-        for name, kind in self.arguments.items():
-            if isinstance(kind, str):
-                listed.append(Parameter(name, kind))
-            else:
-                listed += [Parameter(f"{name}[{i}]", element) for i, element in enumerate(kind)]
-        return tuple(listed)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON carries it to the compiling process."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, document: dict[str, Any]) -> KernelSpec:
-        """The specification that `to_dict` gave; JSON's lists become tuples again."""
-        return cls(**{key: _tuples(value) for key, value in document.items()})
 
 
-def _tuples(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_tuples(item) for item in value)
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return value
+def _rrs_rank() -> Iterator[KernelSpec]:
+    for mode in ("max", "mean"):
+        yield KernelSpec(
+            f"rrs_rank_{mode}",
+            "realnet_edge.kernels.rrs_select_triton:rrs_rank_kernel",
+            {
+                **dict.fromkeys(("pooled", "mean", "variance"), "*fp32"),
+                "indices": "*i64",
+                **dict.fromkeys(("planes", "parts", "pixels", "kept", "first", "columns"), "i32"),
+            },
+            {"eps": EPS, "BY_MEAN": mode == "mean", "PLACED": PLACED, "COMPARED": COMPARED},
+        )
 
 
-CATALOGUE: tuple[KernelSpec, ...] = ()
+def _rrs_gather() -> Iterator[KernelSpec]:
+    for read, written in _CASTS:
+        for layout in _LAYOUTS:
+            for blocks in BLOCKS:
+                places, pixels = _tile(layout)
+                yield KernelSpec(
+                    f"rrs_gather_{read}_{written}_{layout}_b{blocks}",
+                    "realnet_edge.kernels.rrs_gather_triton:rrs_gather_kernel",
+                    {
+                        **_residuals(read, blocks),
+                        "source": "*i64",
+                        "out": _POINTERS[written],
+                        **dict.fromkeys(("out_height", "out_width", "places"), "i32"),
+                    },
+                    {
+                        "CHANNELS_LAST": layout == "nhwc",
+                        "OUT_CHANNELS_LAST": layout == "nhwc",
+                        "BLOCK_PLACES": places,
+                        "BLOCK_PIXELS": pixels,
+                    },
+                    aligned=("selected", "reconstructed", "out"),
+                )
+
+
+def _afs_gather() -> Iterator[KernelSpec]:
+    """Strides are parameters; the layout in the name is the one that the tile is made for."""
+    strides = [f"{side}_{axis}" for side in ("in", "out") for axis in ("sample", "channel", "pixel")]
+    for read, written in _CASTS:
+        for layout in _LAYOUTS:
+            wide, narrow = TILE // NARROW, NARROW
+            channels, pixels = (wide, narrow) if layout == "nhwc" else (narrow, wide)
+            yield KernelSpec(
+                f"afs_gather_{read}_{written}_{layout}",
+                "realnet_edge.kernels.afs_triton:afs_gather_kernel",
+                {
+                    "features": _POINTERS[read],
+                    "index": "*i64",
+                    "out": _POINTERS[written],
+                    **dict.fromkeys(("kept", "pixels", *strides), "i32"),
+                },
+                {"mean": None, "scale": None, "BLOCK_CHANNELS": channels, "BLOCK_PIXELS": pixels},
+                aligned=("features", "out"),
+                fp_fusion=False,
+            )
+
+
+CATALOGUE: tuple[KernelSpec, ...] = (*_afs_gather(), *_rrs_pool(), *_rrs_rank(), *_rrs_gather())
 
 
 def find_kernels(names: Sequence[str] = ()) -> tuple[KernelSpec, ...]:

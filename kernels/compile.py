@@ -16,8 +16,9 @@ from rich.table import Table
 from realnet_edge.errors import ConfigError, KernelError, RealnetEdgeError
 from realnet_edge.kernels import catalogue
 from realnet_edge.kernels.ahead_of_time import Report, TargetResult, compile_kernels
-from realnet_edge.kernels.catalogue import KernelSpec, find_kernels
+from realnet_edge.kernels.catalogue import find_kernels
 from realnet_edge.kernels.compiled import CUBIN, INDEX, KINDS, PTX, CompiledKernel
+from realnet_edge.kernels.spec import KernelSpec
 from realnet_edge.kernels.targets import TARGETS, Target, dotted, find_target
 
 # Columns of the table where no terminal sets a limit.

@@ -9,8 +9,8 @@ from typing import Any
 
 from realnet_edge.errors import KernelError
 from realnet_edge.files import read_json, sha256_file, write_json
-from realnet_edge.kernels.catalogue import Parameter
 from realnet_edge.kernels.ptxas import Resources
+from realnet_edge.kernels.spec import Parameter
 
 # Part of every key: raise it when these files, or how PTX is finished, change.
 SCHEMA = 1

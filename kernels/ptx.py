@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from realnet_edge.errors import KernelError
-from realnet_edge.kernels.catalogue import POINTER, Parameter
+from realnet_edge.kernels.spec import POINTER, Parameter
 
 # Triton appends one pointer to global and one to profiling scratch memory to every entry.
 HIDDEN_PARAMETERS = 2

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from realnet_edge.kernels.catalogue import ArgumentType, KernelSpec
+from realnet_edge.kernels.spec import ArgumentType, KernelSpec
 
 Send = Callable[[dict[str, Any]], None]
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from realnet_edge.errors import DependencyError, KernelError
-from realnet_edge.kernels.catalogue import KernelSpec
 from realnet_edge.kernels.ptxas import Ptxas
+from realnet_edge.kernels.spec import KernelSpec
 from realnet_edge.kernels.targets import Target, dotted
 
 _LOG_TAIL = 1500

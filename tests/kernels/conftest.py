@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from realnet_edge.kernels.ahead_of_time import TargetResult, compile_kernels
-from realnet_edge.kernels.catalogue import KernelSpec
+from realnet_edge.kernels.spec import KernelSpec
 from realnet_edge.kernels.targets import TARGETS
 
 MODULE = "small_kernels"

@@ -16,11 +16,12 @@ from click.testing import CliRunner, Result
 from realnet_edge.errors import ConfigError, KernelError
 from realnet_edge.kernels import catalogue
 from realnet_edge.kernels.ahead_of_time import compile_kernels
-from realnet_edge.kernels.catalogue import KernelSpec, find_kernels
+from realnet_edge.kernels.catalogue import find_kernels
 from realnet_edge.kernels.compile import command
 from realnet_edge.kernels.compiled import list_compiled, load_compiled
 from realnet_edge.kernels.ptx import entry_parameters
 from realnet_edge.kernels.ptxas import find_ptxas
+from realnet_edge.kernels.spec import KernelSpec
 from realnet_edge.kernels.targets import TARGETS, Target, dotted, find_target
 from realnet_edge.kernels.triton_process import compiling, hash_kernels
 
@@ -234,9 +235,9 @@ def test_killed_command_leaves_nothing_that_looks_finished(small_kernels: Any, t
     ]
     program = (
         "import json, sys\n"
-        "from realnet_edge.kernels import catalogue, compile\n"
+        "from realnet_edge.kernels import catalogue, compile, spec\n"
         "specs = json.loads(sys.argv.pop())\n"
-        "catalogue.CATALOGUE = tuple(catalogue.KernelSpec.from_dict(spec) for spec in specs)\n"
+        "catalogue.CATALOGUE = tuple(spec.KernelSpec.from_dict(one) for one in specs)\n"
         "compile.main()\n"
     )
     documents = json.dumps([spec.to_dict() for spec in specs])

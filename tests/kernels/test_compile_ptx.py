@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from realnet_edge.errors import KernelError
-from realnet_edge.kernels.catalogue import Parameter
 from realnet_edge.kernels.ptx import entry_parameters, finish_ptx
+from realnet_edge.kernels.spec import Parameter
 
 DECLARED = (Parameter("source", "*fp16"), Parameter("count", "i32"), Parameter("factor", "fp32"))
 # The kernel is called `add`, as an instruction is.
