@@ -166,7 +166,7 @@ class _TargetJob:
     ) -> dict[str, CompiledKernel]:
         made = {}
         by_name = {spec.name: spec for spec in specs}
-        with compiling(specs, self.plan.target, self.plan.ptx_version, self.plan.ptxas) as outputs:
+        with compiling(specs, self.plan.target, self.plan.ptx_version) as outputs:
             for name, output in outputs:
                 # A kind that is there already is not lost because another one is asked for.
                 kinds = self.kinds | (present[name].kinds if name in present else set())

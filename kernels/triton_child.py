@@ -81,10 +81,28 @@ def compile_spec(spec: KernelSpec, sm: int, ptx_version: int) -> dict[str, Any]:
     }
 
 
+def stop_at_ptx(
+    backend: object = None,  # noqa: ARG001  # Triton's hook passes it
+    stages: dict[str, Callable[[Any, Any], Any]] | None = None,
+    *options: object,  # noqa: ARG001
+) -> tuple[str, str] | None:
+    """Triton's hook on its stages: leave out its assembling, for what counts is the finished PTX's cubin.
+
+    Returns:
+        What the hook adds to Triton's cache key, when it is asked for that alone.
+    """
+    if stages is None:
+        return "ptx", "ptx"
+    stages["cubin"] = lambda source, metadata: b""  # a stage takes both
+    return None
+
+
 def run(job: dict[str, Any], send: Send) -> None:
     """Do one job: hash all kernels, or compile all for one target; a line before and after each kernel."""
     import triton
+    from triton import knobs
 
+    knobs.runtime.add_stages_inspection_hook = stop_at_ptx
     send({"triton": triton.__version__})
     for document in job["kernels"]:
         spec = KernelSpec.from_dict(document)

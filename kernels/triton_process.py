@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from realnet_edge.errors import DependencyError, KernelError
-from realnet_edge.kernels.ptxas import Ptxas
 from realnet_edge.kernels.spec import KernelSpec
 from realnet_edge.kernels.targets import Target, dotted
 
@@ -68,7 +67,7 @@ def hash_kernels(specs: Sequence[KernelSpec]) -> tuple[str, dict[str, str]]:
 
 @contextmanager
 def compiling(
-    specs: Sequence[KernelSpec], target: Target, ptx_version: int, ptxas: Ptxas
+    specs: Sequence[KernelSpec], target: Target, ptx_version: int
 ) -> Iterator[Iterator[tuple[str, TritonOutput]]]:
     """A process that compiles kernels for one target; yields (name, output) one after the other.
 
@@ -84,14 +83,14 @@ def compiling(
         "ptx_version": ptx_version,
         "kernels": [spec.to_dict() for spec in specs],
     }
-    with _child(job, f"{target.name}, PTX {dotted(ptx_version)}", ptxas) as lines:
+    with _child(job, f"{target.name}, PTX {dotted(ptx_version)}") as lines:
         next(lines)
         fields = TritonOutput.__dataclass_fields__
         yield ((line["done"], TritonOutput(**{name: line[name] for name in fields})) for line in lines)
 
 
 @contextmanager
-def _child(job: dict[str, Any], what: str, ptxas: Ptxas | None = None) -> Iterator[Iterator[dict[str, Any]]]:
+def _child(job: dict[str, Any], what: str) -> Iterator[Iterator[dict[str, Any]]]:
     """Start the process, yield the lines of its results, and end it, by force if it is still at work."""
     require_triton()
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w+b") as log:
@@ -100,7 +99,7 @@ def _child(job: dict[str, Any], what: str, ptxas: Ptxas | None = None) -> Iterat
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=_environment(Path(folder), ptxas),
+            env=_environment(Path(folder)),
             text=True,
             encoding="utf-8",
         )
@@ -115,15 +114,11 @@ def _child(job: dict[str, Any], what: str, ptxas: Ptxas | None = None) -> Iterat
                         stream.close()
 
 
-def _environment(folder: Path, ptxas: Ptxas | None) -> dict[str, str]:
+def _environment(folder: Path) -> dict[str, str]:
     """This process's variables, without those of Triton's own that would change what it writes."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TRITON_")}
     # Its cache would outlive --force, and line information names this machine's folders in every file.
-    kept |= {"TRITON_CACHE_DIR": str(folder / "cache"), "TRITON_DISABLE_LINE_INFO": "1"}
-    if ptxas is not None:
-        # Triton assembles what it compiled, and would take one by the target alone.
-        kept |= {"TRITON_PTXAS_PATH": str(ptxas.path), "TRITON_PTXAS_BLACKWELL_PATH": str(ptxas.path)}
-    return kept
+    return kept | {"TRITON_CACHE_DIR": str(folder / "cache"), "TRITON_DISABLE_LINE_INFO": "1"}
 
 
 def _results(
