@@ -12,11 +12,11 @@ from realnet_edge.kernels.residual_triton import SIDE_BY_SIDE, TILE, Blocks, eva
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton ships no types
 def rrs_gather_kernel(
-    selected: tuple[tl.tensor, ...],
-    reconstructed: tuple[tl.tensor, ...],
-    channels: tuple[tl.tensor, ...],
-    heights: tuple[tl.tensor, ...],
-    widths: tuple[tl.tensor, ...],
+    selected: tl.tuple,
+    reconstructed: tl.tuple,
+    channels: tl.tuple,
+    heights: tl.tuple,
+    widths: tl.tuple,
     source: tl.tensor,
     out: tl.tensor,
     out_height: tl.tensor,

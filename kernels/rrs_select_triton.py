@@ -19,11 +19,11 @@ _COMPARED = 256
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton ships no types
 def rrs_pool_kernel(
-    selected: tuple[tl.tensor, ...],
-    reconstructed: tuple[tl.tensor, ...],
-    channels: tuple[tl.tensor, ...],
-    heights: tuple[tl.tensor, ...],
-    widths: tuple[tl.tensor, ...],
+    selected: tl.tuple,
+    reconstructed: tl.tuple,
+    channels: tl.tuple,
+    heights: tl.tuple,
+    widths: tl.tuple,
     maximum: tl.tensor,
     total: tl.tensor,
     out_height: tl.tensor,

@@ -39,6 +39,10 @@ class BackendError(RealnetEdgeError):
     """A runtime that is missing, refuses a precision, or failed to execute."""
 
 
+class KernelError(RealnetEdgeError):
+    """A kernel that could not be compiled, or compiled files that are missing or damaged."""
+
+
 class DependencyError(RealnetEdgeError):
     """An optional package that is not installed; the message gives the command that adds it."""
 

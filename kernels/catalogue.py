@@ -1,0 +1,135 @@
+"""Which kernels are compiled ahead of time, and the specialisations of each under a stable name.
+
+Names say what a kernel takes: `f32` and `f16` (what it reads and what it writes), `nchw` and `nhwc`, `b4` for
+four blocks. Sizes are parameters, so that one entry serves every network of that many blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from realnet_edge.errors import ConfigError
+from realnet_edge.kernels.spec import KernelSpec
+
+# Sizes of tiles, as the launchers choose them for planes that are large enough; smaller ones are masked.
+TILE = 1024
+SIDE_BY_SIDE = 64
+PLACED, COMPARED = 64, 256
+NARROW = 4
+# Blocks of the presets and of the published network.
+BLOCKS = (3, 4)
+# Of the BatchNorm that RRS normalises with. TensorRT passes whole numbers only, so it is compiled in.
+EPS = 1e-5
+
+_POINTERS = {"f32": "*fp32", "f16": "*fp16"}
+_LAYOUTS = ("nchw", "nhwc")
+# What comes in and what goes out.
+_CASTS = (("f32", "f32"), ("f32", "f16"), ("f16", "f16"))
+
+
+def _tile(layout: str) -> tuple[int, int]:
+    """Channels and pixels of a tile that is long along what lies side by side in memory."""
+    return (SIDE_BY_SIDE, TILE // SIDE_BY_SIDE) if layout == "nhwc" else (1, TILE)
+
+
+def _residuals(dtype: str, blocks: int) -> dict[str, tuple[str, ...]]:
+    """The arguments that RRS's kernels begin with: both sides of every block, and the blocks' sizes."""
+    sides = dict.fromkeys(("selected", "reconstructed"), (_POINTERS[dtype],) * blocks)
+    return sides | dict.fromkeys(("channels", "heights", "widths"), ("i32",) * blocks)
+
+
+def _rrs_pool() -> Iterator[KernelSpec]:
+    for dtype in _POINTERS:
+        for layout in _LAYOUTS:
+            for blocks in BLOCKS:
+                channels, pixels = _tile(layout)
+                yield KernelSpec(
+                    f"rrs_pool_{dtype}_{layout}_b{blocks}",
+                    "realnet_edge.kernels.rrs_select_triton:rrs_pool_kernel",
+                    {
+                        **_residuals(dtype, blocks),
+                        **dict.fromkeys(("maximum", "total"), "*fp32"),
+                        **dict.fromkeys(("out_height", "out_width", "planes"), "i32"),
+                    },
+                    {
+                        "CHANNELS_LAST": layout == "nhwc",
+                        "BLOCK_CHANNELS": channels,
+                        "BLOCK_PIXELS": pixels,
+                    },
+                    aligned=("selected", "reconstructed"),
+                )
+
+
+def _rrs_rank() -> Iterator[KernelSpec]:
+    for mode in ("max", "mean"):
+        yield KernelSpec(
+            f"rrs_rank_{mode}",
+            "realnet_edge.kernels.rrs_select_triton:rrs_rank_kernel",
+            {
+                **dict.fromkeys(("pooled", "mean", "variance"), "*fp32"),
+                "indices": "*i64",
+                **dict.fromkeys(("planes", "parts", "pixels", "kept", "first", "columns"), "i32"),
+            },
+            {"eps": EPS, "BY_MEAN": mode == "mean", "PLACED": PLACED, "COMPARED": COMPARED},
+        )
+
+
+def _rrs_gather() -> Iterator[KernelSpec]:
+    for read, written in _CASTS:
+        for layout in _LAYOUTS:
+            for blocks in BLOCKS:
+                places, pixels = _tile(layout)
+                yield KernelSpec(
+                    f"rrs_gather_{read}_{written}_{layout}_b{blocks}",
+                    "realnet_edge.kernels.rrs_gather_triton:rrs_gather_kernel",
+                    {
+                        **_residuals(read, blocks),
+                        "source": "*i64",
+                        "out": _POINTERS[written],
+                        **dict.fromkeys(("out_height", "out_width", "places"), "i32"),
+                    },
+                    {
+                        "CHANNELS_LAST": layout == "nhwc",
+                        "OUT_CHANNELS_LAST": layout == "nhwc",
+                        "BLOCK_PLACES": places,
+                        "BLOCK_PIXELS": pixels,
+                    },
+                    aligned=("selected", "reconstructed", "out"),
+                )
+
+
+def _afs_gather() -> Iterator[KernelSpec]:
+    """Strides are parameters; the layout in the name is the one that the tile is made for."""
+    strides = [f"{side}_{axis}" for side in ("in", "out") for axis in ("sample", "channel", "pixel")]
+    for read, written in _CASTS:
+        for layout in _LAYOUTS:
+            wide, narrow = TILE // NARROW, NARROW
+            channels, pixels = (wide, narrow) if layout == "nhwc" else (narrow, wide)
+            yield KernelSpec(
+                f"afs_gather_{read}_{written}_{layout}",
+                "realnet_edge.kernels.afs_triton:afs_gather_kernel",
+                {
+                    "features": _POINTERS[read],
+                    "index": "*i64",
+                    "out": _POINTERS[written],
+                    **dict.fromkeys(("kept", "pixels", *strides), "i32"),
+                },
+                {"mean": None, "scale": None, "BLOCK_CHANNELS": channels, "BLOCK_PIXELS": pixels},
+                aligned=("features", "out"),
+                fp_fusion=False,
+            )
+
+
+CATALOGUE: tuple[KernelSpec, ...] = (*_afs_gather(), *_rrs_pool(), *_rrs_rank(), *_rrs_gather())
+
+
+def find_kernels(names: Sequence[str] = ()) -> tuple[KernelSpec, ...]:
+    """The catalogue's kernels of these names in the catalogue's order; all of them if there are no names.
+
+    Raises:
+        ConfigError: a name that the catalogue does not have.
+    """
+    valid = [spec.name for spec in CATALOGUE]
+    if unknown := [name for name in names if name not in valid]:
+        raise ConfigError(f"there is no kernel {', '.join(unknown)}. Valid are: {', '.join(valid)}.")
+    return tuple(spec for spec in CATALOGUE if not names or spec.name in names)
