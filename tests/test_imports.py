@@ -155,3 +155,15 @@ def test_help_imports_nothing_heavy() -> None:
     )
     assert "click" in loaded
     assert not loaded & {*HEAVY, "numpy", "cv2", "matplotlib", "onnx", "onnxruntime", "openvino", "PIL"}
+
+
+@pytest.mark.parametrize("command", ["train --data {0} --category x", "build --precision int8 --category x"])
+def test_what_is_not_there_is_said_before_torch_is_imported(command: str, tmp_path: Path) -> None:
+    arguments = [*command.format(tmp_path).split(), "--workspace", str(tmp_path)]
+    loaded = _modules_loaded_by(
+        "from click.testing import CliRunner\n"
+        "from realnet_edge.cli.main import cli\n"
+        f"assert CliRunner().invoke(cli, {arguments!r}).exit_code == 1"
+    )
+    assert "click" in loaded
+    assert not loaded & set(HEAVY)

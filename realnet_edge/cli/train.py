@@ -154,12 +154,13 @@ def command(
     if tiles != AUTO:
         model = with_tiles(model, tiles, overlap)
     need_training_packages("train")
-    from realnet_edge.training import Listeners, train
-    from realnet_edge.training.distributed import environment_group
-
+    # Torch takes seconds to import: what is wrong with the folders is told before.
     paths = Workspace(workspace).category(category)
     found = load_category(data, category)
     model, advice = _suggest_tiles(model, see_images(found.train, synthesis.foreground), tiles, overlap)
+    from realnet_edge.training import Listeners, train
+    from realnet_edge.training.distributed import environment_group
+
     is_main = environment_group().is_main
     if is_main:
         warnings = [f"Warning: {gap}" for gap in found.gaps]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from realnet_edge.data.layouts import (
     GOOD,
+    INNER_FOLDERS,
     Listing,
     layout_of,
     layouts_in_words,
@@ -187,6 +188,7 @@ def _category_folder(root: Path, category: str) -> Path:
     folder = Workspace(root).category(category).root
     if not root.is_dir():
         raise DataError(f"{root}: no such folder. Give the folder that holds {category!r}, or its own.")
+    _refuse_inner(root, category)
     for place in (folder, root, root / _INNER_ROOT / category):
         if layout_of(place):
             return place
@@ -198,6 +200,16 @@ def _category_folder(root: Path, category: str) -> Path:
     raise DataError(
         f"{root} holds no category {category!r}. Categories there: {names}; {layouts_in_words()}."
     )
+
+
+def _refuse_inner(root: Path, category: str) -> None:
+    """`--data parts/bracket --category good` names a folder of images, not a category."""
+    if layout_of(root) and category in INNER_FOLDERS and (root / category).is_dir():
+        name = root.absolute().name
+        raise DataError(
+            f"{root} is the folder of one category, and {category!r} is a folder inside it, no category. "
+            f"Give --category {name}, or any other name that the part shall have."
+        )
 
 
 def _missing_images(recognition: Recognition, listing: Listing, folder: Path) -> list[str]:
