@@ -24,6 +24,9 @@ ARCHITECTURES = ("A", "B", "C")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 # Where it may run.
 DEVICES = ("auto", "cpu", "cuda")
+# What a training's checkpoint is chosen by. The published figures took the test set; a checkpoint that is to
+# inspect parts never does.
+CHECKPOINT_BY = ("validation", "test-set")
 # What a stored `ModelConfig` means that was written before these settings existed.
 BEFORE_TILES: dict[str, Any] = {"tiles": [1, 1], "tile_overlap": 0}
 

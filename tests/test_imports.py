@@ -35,7 +35,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "export": frozenset({"kernels", "model", "bundle", "runtime"}),
     "calibrate": frozenset({"kernels", "model", "data", "metrics", "bundle", "runtime", "export"}),
     "bench": frozenset({"data", "metrics", "bundle", "runtime", "report", "export", "model"}),
-    "experiments": frozenset({"data", "bench", "export", "model", "runtime", "training"}),
+    "experiments": frozenset({"data", "metrics", "bench", "export", "model", "runtime", "training"}),
 }
 # The command line sees everything.
 UNBOUND = frozenset({"cli", "__main__", "__init__"})

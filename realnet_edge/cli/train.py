@@ -16,8 +16,9 @@ from realnet_edge.cli.options import (
     workspace_option,
 )
 from realnet_edge.cli.tiles import AUTO, SeenImages, read_tiles, see_images, with_chosen_tiles, with_tiles
-from realnet_edge.cli.train_settings import read_numbers, settings_of
+from realnet_edge.cli.train_settings import read_numbers, refuse_test_set, settings_of
 from realnet_edge.config import (
+    CHECKPOINT_BY,
     RRS_ORDERS,
     SCORE_RULES,
     SELECTIONS,
@@ -122,6 +123,14 @@ _FEW_STEPS = 200
 )
 @click.option("--resume", is_flag=True, help="Go on with an unfinished training of the same settings.")
 @click.option("--overwrite", is_flag=True, help="Replace a finished or unfinished training.")
+@click.option(
+    "--checkpoint-by",
+    type=click.Choice(CHECKPOINT_BY),
+    default=CHECKPOINT_BY[0],
+    hidden=True,
+    expose_value=False,
+    callback=refuse_test_set,
+)
 @json_option
 def command(
     data: Path,

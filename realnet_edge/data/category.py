@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -80,7 +81,10 @@ class CategoryData:
 
     @property
     def data_set(self) -> str:
-        """Short name of the published data set, such as "mvtec"; empty for a user's own folder."""
+        """Short name of the published data set, such as "mvtec"; empty where it is none, or not one alone."""
+        if self.parts:
+            names = {part.data_set for part in self.parts}
+            return names.pop() if len(names) == 1 else ""
         return self.recognition.data_set.name if self.recognition else ""
 
     @property
@@ -150,10 +154,24 @@ def load_category(root: Path, category: str) -> CategoryData:
 
 def _joined(root: Path) -> CategoryData:
     """All categories of a folder as one."""
-    parts = tuple(load_category(folder, folder.absolute().name) for folder in category_folders(root))
+    parts = [load_category(folder, folder.absolute().name) for folder in category_folders(root)]
+    return join_categories(root, parts)
+
+
+def join_categories(root: Path, parts: Sequence[CategoryData]) -> CategoryData:
+    """Several categories as one, for a model of them all.
+
+    Args:
+        root: a folder that holds them.
+        parts: single categories.
+
+    Raises:
+        DataError: fewer than two.
+    """
     if len(parts) < 2:
+        names = ", ".join(part.name for part in parts) or "none"
         raise DataError(
-            f"{root} holds {parts[0].name} alone: {ALL!r} is for two or more categories together."
+            f"{ALL!r} is for two or more categories together; of those in {root} there is here: {names}."
         )
     test = [replace(sample, kind=f"{part.name}/{sample.kind}") for part in parts for sample in part.test]
     return CategoryData(
@@ -164,7 +182,7 @@ def _joined(root: Path) -> CategoryData:
         test=tuple(sorted(test, key=lambda sample: sample.label)),
         own_split=any(part.own_split for part in parts),
         gaps=tuple(f"{part.name}: {gap}" for part in parts for gap in part.gaps),
-        parts=parts,
+        parts=tuple(parts),
     )
 
 

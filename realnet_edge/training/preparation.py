@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from realnet_edge.model.tiling import cut
 from realnet_edge.synthesis import ForegroundRule, resolve_foreground
 from realnet_edge.synthesis.foreground_choice import MAX_IMAGES
 from realnet_edge.training.samples import AnomalyDataset, batches
+from realnet_edge.training.validation import Judge, Validation, validate
 
 # Keeps the numbers of AFS samples apart from those of training, which count from 0.
 _AFS_FIRST = 1 << 40
@@ -40,6 +42,7 @@ class Prepared:
         rule: foreground rule, or those of several categories, and `reason` why they were taken.
         training, validation: the two sources of samples.
         weights: where the backbone's weights came from.
+        judge: what says how good the model is, and so which checkpoint is kept.
     """
 
     model: RealNet
@@ -49,6 +52,7 @@ class Prepared:
     training: AnomalyDataset
     validation: AnomalyDataset
     weights: str
+    judge: Judge
 
 
 def prepare(
@@ -85,7 +89,12 @@ def prepare(
     origin = load_pretrained(model.backbone, model_config, weights)
     model.to(device)
     rule, reason = _in_words(category, choices)
-    return Prepared(model, splits, rule, reason, training, validation, origin)
+    judge: Judge = partial(_validate, validation)
+    return Prepared(model, splits, rule, reason, training, validation, origin, judge)
+
+
+def _validate(dataset: AnomalyDataset, model: RealNet, batch: int) -> Validation:
+    return validate(model, dataset, batch)
 
 
 def _foreground(

@@ -177,6 +177,7 @@ def test_every_setting_has_an_option() -> None:
         (["--tile-overlap", "9"], "Give --tiles"),
         (["--tiles", "2x2", "--tile-overlap", "128"], "tile_overlap is 128"),
         (["--resume", "--overwrite"], "contradict"),
+        (["--checkpoint-by", "test-set"], "train never looks at test images"),
     ],
 )
 def test_wrong_options_are_usage_errors(tmp_path: Path, options: list[str], message: str) -> None:
