@@ -115,7 +115,7 @@ def test_the_key_is_of_what_decides_the_result(cells: CategoryData, tiny: Settin
 
 
 def test_one_model_for_all_is_one_run_whatever_way_they_are_named(
-    pair: Path, request_for: MakeRequest, tmp_path: Path
+    pair: Path, request_for: MakeRequest
 ) -> None:
     plan = make_plan(EXPERIMENTS["tableS5"], request_for(pair, categories=("cells", "panes"), textures=pair))
     assert [run.row.name for run in plan.runs] == ["own"]
