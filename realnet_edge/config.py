@@ -120,7 +120,7 @@ class ModelConfig:
         _require(self.selection in SELECTIONS, "selection", self.selection, f"one of {SELECTIONS}")
         _require(self.rrs_order in RRS_ORDERS, "rrs_order", self.rrs_order, f"one of {RRS_ORDERS}")
         strides = self.block_strides
-        multiple = max(multiple_of(strides[-1]), self.strides[-1])
+        multiple = self.size_multiple
         _require(
             self.image_size >= multiple and self.image_size % multiple == 0,
             "image_size",
@@ -151,6 +151,11 @@ class ModelConfig:
     def input_size(self) -> tuple[int, int]:
         """(height, width) in pixels of the images that the engine takes and of its maps."""
         return self.grid.size
+
+    @property
+    def size_multiple(self) -> int:
+        """What `image_size` has to be a multiple of, in pixels."""
+        return max(multiple_of(self.block_strides[-1]), self.strides[-1])
 
     @property
     def tap_channels(self) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     **dict.fromkeys(BASE, frozenset()),
     "presets": frozenset(),
     "tile_advice": frozenset(),
+    "preset_advice": frozenset({"presets", "tile_advice"}),
     "kernels": frozenset(),
     "data": frozenset(),
     "synthesis": frozenset(),
@@ -51,6 +52,7 @@ WITHOUT_TORCH = (
     "bench",
     "cli.main",
     "tile_advice",
+    "preset_advice",
 )
 HEAVY = ("torch", "timm", "torchvision")
 

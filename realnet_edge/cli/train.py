@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from realnet_edge.cli.options import (
     training_options,
     workspace_option,
 )
+from realnet_edge.cli.pace import FEW_STEPS
+from realnet_edge.cli.preset_choice import chosen_preset, training_gpu
 from realnet_edge.cli.tiles import AUTO, SeenImages, read_tiles, see_images, with_chosen_tiles, with_tiles
 from realnet_edge.cli.train_settings import read_numbers, refuse_test_set, settings_of
 from realnet_edge.config import (
@@ -25,14 +28,12 @@ from realnet_edge.config import (
     ModelConfig,
 )
 from realnet_edge.errors import ConfigError
+from realnet_edge.preset_advice import Situation, describe_default, preset_advice
 from realnet_edge.presets import DEFAULT_PRESET, PRESETS, preset
 from realnet_edge.tile_advice import describe_choice
 
 if TYPE_CHECKING:
     from realnet_edge.workspace import CategoryPaths
-
-# A network that has seen fewer batches than this has hardly begun, whatever its figures say.
-_FEW_STEPS = 200
 
 
 @click.command("train")
@@ -43,9 +44,8 @@ _FEW_STEPS = 200
     "--preset",
     "preset_name",
     type=click.Choice(list(PRESETS)),
-    default=DEFAULT_PRESET,
-    show_default=True,
-    help="Settings to start from; the options below change single ones.",
+    help="Settings to start from; the options below change single ones.  "
+    f"[default: {DEFAULT_PRESET}; with --resume the one it began with]",
 )
 @click.option("--backbone", type=click.Choice(list(BACKBONES)), help="Feature extractor, by its timm name.")
 @click.option(
@@ -136,7 +136,7 @@ def command(
     data: Path,
     category: str,
     workspace: Path,
-    preset_name: str,
+    preset_name: str | None,
     weights: Path | None,
     resume: bool,
     overwrite: bool,
@@ -159,24 +159,27 @@ def command(
         raise ConfigError("--resume and --overwrite contradict each other: give one of them.")
     given = {key: value for key, value in changes.items() if value is not None}
     tiles, overlap = given.pop("tiles", None), given.pop("tile_overlap", None)
-    model, synthesis, config = settings_of(preset(preset_name), given)
+    paths = Workspace(workspace).category(category)
+    name = chosen_preset(preset_name, paths, resume)
+    model, synthesis, config = settings_of(preset(name), given)
     if tiles != AUTO:
         model = with_tiles(model, tiles, overlap)
     need_training_packages("train")
     # Torch takes seconds to import: what is wrong with the folders is told before.
-    paths = Workspace(workspace).category(category)
     found = load_category(data, category)
-    model, advice = _suggest_tiles(model, see_images(found.train, synthesis.foreground), tiles, overlap)
+    seen = see_images(found.train, synthesis.foreground)
+    model, advice = _suggest_tiles(model, seen, tiles, overlap)
     from realnet_edge.training import Listeners, train
     from realnet_edge.training.distributed import environment_group
 
+    situation = Situation(len(found.train), seen.size, training_gpu(config))
+    reason = "named with --preset" if preset_name else describe_default(situation)
+    advice += [f"Advice: {line}" for line in preset_advice(situation, name, model, config)]
     is_main = environment_group().is_main
     if is_main:
-        warnings = [f"Warning: {gap}" for gap in found.gaps]
-        for line in [*warnings, *advice]:
-            say(line)
+        _introduce("" if preset_name or resume else f"preset: {reason}", found.gaps, advice)
     try:
-        with TrainingBar(config.steps, config.minutes, shown=is_main) as bar:
+        with TrainingBar(config, say, shown=is_main) as bar:
             checkpoint = train(
                 found,
                 paths,
@@ -187,6 +190,7 @@ def command(
                 resume=resume,
                 overwrite=overwrite,
                 listeners=Listeners(say, bar.update),
+                preset={"name": name, "reason": reason},
             )
     except KeyboardInterrupt:
         if is_main:
@@ -199,6 +203,15 @@ def command(
         say(line)
     if as_json:
         print_json({"checkpoint": str(paths.checkpoint), "training": facts})
+
+
+def _introduce(preset: str, gaps: Sequence[str], advice: Sequence[str]) -> None:
+    """What there is to say before anything is trained."""
+    from realnet_edge.cli.output import say
+
+    for line in [preset, *(f"Warning: {gap}" for gap in gaps), *advice]:
+        if line:
+            say(line)
 
 
 def _suggest_tiles(
@@ -220,7 +233,7 @@ def _conclusion(facts: dict[str, Any], paths: CategoryPaths, category: str, work
         f"best validation (mean of image AUROC and pixel AP) was {facts['best_score']:.2f} at step "
         f"{facts['best_step']}"
     ]
-    if facts["steps"] < _FEW_STEPS:
+    if facts["steps"] < FEW_STEPS:
         lines.append(
             f"Warning: after {facts['steps']} steps this model has hardly begun to learn; usable ones take "
             "about a thousand. Give more --minutes or --steps, or train on a faster or idle machine."

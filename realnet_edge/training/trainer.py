@@ -41,6 +41,7 @@ def train(
     overwrite: bool = False,
     listeners: Listeners = _SILENT,
     choice: Choice | None = None,
+    preset: dict[str, str] | None = None,
 ) -> Checkpoint:
     """Train RealNet on a category's good images and write its checkpoint.
 
@@ -55,6 +56,8 @@ def train(
         listeners: who hears of the progress, in the first process.
         choice: what the checkpoint is chosen by instead of good images that were set aside and synthetic
             anomalies; for experiments, not for checkpoints that are to inspect parts.
+        preset: which preset the settings came from and why, {"name": ..., "reason": ...}, for the record; a
+            training that is resumed keeps what it began with.
 
     Raises:
         CheckpointError: a finished or unfinished training is in the way, or none is there to resume.
@@ -82,6 +85,7 @@ def train(
             prepared = dataclasses.replace(prepared, judge=choice.judge)
         settings["splits"] = prepared.splits.to_dict()
         settings["arithmetic"] = compute.arithmetic
+        settings["preset"] = (unfinished or {}).get("preset", preset or {})
         if unfinished is not None:
             refuse_changed_images(unfinished["splits"], settings["splits"], category)
             _compare_arithmetic(unfinished["arithmetic"], compute, heard)

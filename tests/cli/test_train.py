@@ -15,6 +15,7 @@ from PIL import Image
 from realnet_edge.cli.main import cli
 from realnet_edge.cli.train import command
 from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
+from realnet_edge.files import write_json
 from realnet_edge.presets import PRESETS
 
 
@@ -156,6 +157,20 @@ def test_weights_resume_overwrite_and_folders(started: Any, tmp_path: Path) -> N
     assert started("--overwrite")["overwrite"] is True
     assert seen["paths"].root == tmp_path / "ws" / "part"
     assert (seen["category"].name, seen["category"].root) == ("part", tmp_path)
+
+
+def test_the_preset_is_recorded_and_said_where_nobody_named_it(started: Any, tmp_path: Path) -> None:
+    unnamed = started()["preset"]
+    assert unnamed["name"] == "edge"
+    assert "1 good images of 8 x 8 pixels" in unnamed["reason"]
+    assert started("--preset", "demo")["preset"] == {"name": "demo", "reason": "named with --preset"}
+    # Begun with another one: that goes on, whatever would be taken here.
+    training = tmp_path / "ws" / "part" / "training"
+    training.mkdir(parents=True)
+    write_json(training / "state.json", {"progress": {}, "settings": {"preset": {"name": "demo"}}})
+    assert started("--resume")["model"] == PRESETS["demo"].model
+    assert started()["model"] == PRESETS["edge"].model
+    assert started("--resume", "--preset", "edge")["model"] == PRESETS["edge"].model
 
 
 def test_every_setting_has_an_option() -> None:
