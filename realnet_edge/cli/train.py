@@ -18,7 +18,15 @@ from realnet_edge.cli.options import (
 )
 from realnet_edge.cli.pace import FEW_STEPS
 from realnet_edge.cli.preset_choice import chosen_preset, training_gpu
-from realnet_edge.cli.tiles import AUTO, SeenImages, read_tiles, see_images, with_chosen_tiles, with_tiles
+from realnet_edge.cli.tiles import (
+    AUTO,
+    SeenImages,
+    chosen_grid,
+    see_images,
+    tile_grid,
+    tile_options,
+    with_grid,
+)
 from realnet_edge.cli.train_settings import read_numbers, refuse_test_set, settings_of
 from realnet_edge.config import (
     CHECKPOINT_BY,
@@ -79,19 +87,7 @@ if TYPE_CHECKING:
     help="Kept planes one after the other by rank, or each in a place of its own.",
 )
 @click.option("--image-size", type=int, help="Side in pixels of the square the network sees: input or tile.")
-@click.option(
-    "--tiles",
-    callback=read_tiles,
-    metavar="ROWSxCOLUMNS|auto",
-    help="Cut images into tiles, for small defects on large images; auto: as many as their size asks for, up "
-    "to 4x4. An image takes as many times as long as it has tiles.",
-)
-@click.option(
-    "--tile-overlap",
-    type=int,
-    metavar="PIXELS",
-    help="Pixels of the input that neighbouring tiles share.  [default: an eighth of a tile]",
-)
+@tile_options
 @click.option(
     "--match-exposure/--no-match-exposure",
     default=None,
@@ -163,7 +159,7 @@ def command(
     name = chosen_preset(preset_name, paths, resume)
     model, synthesis, config = settings_of(preset(name), given)
     if tiles != AUTO:
-        model = with_tiles(model, tiles, overlap)
+        model = with_grid(model, tile_grid(model.image_size, tiles or model.tiles, overlap))
     need_training_packages("train")
     # Torch takes seconds to import: what is wrong with the folders is told before.
     found = load_category(data, category)
@@ -220,7 +216,7 @@ def _suggest_tiles(
     """The model with its tiles, chosen from the images where that is wanted, and what to say about them."""
     lines = []
     if tiles == AUTO and seen.size is not None:
-        model = with_chosen_tiles(model, seen.size, overlap)
+        model = with_grid(model, chosen_grid(seen.size, model.image_size, overlap))
         lines.append(describe_choice(seen.size, model.grid))
     advice = seen.advice(model.grid)
     return model, [*lines, f"Advice: {advice}"] if advice else lines

@@ -179,7 +179,8 @@ def _introduce(prepared: Prepared, compute: Compute, group: Group, heard: Listen
         f"{len(splits.train)} images to train, {len(splits.held_out)} held out, "
         f"{len(splits.calibration)} for calibration; backbone weights: {prepared.weights}; on {where}"
     )
-    heard.say(f"foreground: {prepared.rule} ({prepared.reason})")
+    for line in prepared.foregrounds:
+        heard.say(line)
 
 
 def _summary(progress: Progress) -> dict[str, Any]:

@@ -69,8 +69,25 @@ def test_the_seed_decides_the_sheet(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tiles", "expected", "overlap"), [("1x2", [1, 2], 8), ("auto", [1, 2], 8), ("1x1", [1, 1], 0)]
+)
+def test_tiles_are_shown_in_place_of_images(
+    data: Path, tmp_path: Path, tiles: str, expected: list[int], overlap: int
+) -> None:
+    # Images of 80 x 100 pixels (height x width) on tiles of 64: two of them keep the width.
+    result = preview(data, tmp_path / "sheet.png", "--tiles", tiles, "--images", "2", "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert (document["tiles"], document["tile_overlap"]) == (expected, overlap)
+    cells = 10 + (expected != [1, 1])
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (cells * 64 + (cells - 1) * 6, 24 + 2 * 64 + 6)
+
+
+@pytest.mark.parametrize(
     ("more", "named"),
     [
+        (("--tile-overlap", "9"), "Give --tiles"),
         (("--source", "paches:1"), "paches"),
         (("--foreground", "otsu"), "METHOD:POLARITY"),
     ],

@@ -208,15 +208,15 @@ def test_a_partial_copy_is_warned_of_and_its_published_foreground_is_taken(
     published_copy(tmp_path, "btad", "01", (400, 20, 49))
     asked: list[Any] = []
 
-    def reached(text: str, images: Any, published: str | None) -> None:
-        asked.extend([text, len(images), published])
+    def reached(paths: Any, _size: Any, text: str, published: str | None) -> None:
+        asked.extend([text, len(paths), published])
         raise ReachedError
 
-    monkeypatch.setattr("realnet_edge.training.preparation.resolve_foreground", reached)
+    monkeypatch.setattr("realnet_edge.training.preparation.foreground_of_files", reached)
     arguments = ["--data", str(tmp_path), "--category", "01", "--workspace", str(tmp_path / "ws")]
     result = CliRunner().invoke(command, arguments)
     assert isinstance(result.exception, ReachedError), result.output
-    assert asked == ["auto", 32, "btad/01"]
+    assert asked == ["auto", 280, "btad/01"]
     assert "Warning: the copy of BTAD 01 is incomplete: 20 of 21 test good." in result.stderr
 
 
