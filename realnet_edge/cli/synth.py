@@ -8,6 +8,7 @@ import click
 
 from realnet_edge.cli.options import category_option, data_option, json_option
 from realnet_edge.cli.tiles import tile_grid, tile_options
+from realnet_edge.errors import DataError
 
 
 @click.group()
@@ -79,6 +80,10 @@ def preview(
 
     refuse_other_suffixes("--out", out)
     loaded = load_category(data, category)
+    if loaded.parts:
+        # Each has a foreground of its own.
+        names = ", ".join(part.name for part in loaded.parts)
+        raise DataError(f"a preview is of one category: give --category with one of {names}.")
     train = loaded.train
     grid = tile_grid(size, tiles, tile_overlap, train)
     sample = list(load_batch([train[index] for index in evenly_spread(len(train), 64)], grid.size))

@@ -10,7 +10,7 @@ from realnet_edge.errors import ConfigError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-_T = TypeVar("_T")
+_T = TypeVar("_T", bound="DataclassInstance")
 
 
 def to_dict(config: DataclassInstance) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def from_dict(cls: type[_T], document: dict[str, Any]) -> _T:
     Raises:
         ConfigError: a key is unknown or missing, or a value is not valid.
     """
-    names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]  # a data class, by contract
+    names = {field.name for field in dataclasses.fields(cls)}
     unknown, missing = sorted(set(document) - names), sorted(names - set(document))
     if unknown or missing:
         raise ConfigError(f"{cls.__name__}: unknown settings {unknown}, missing settings {missing}.")

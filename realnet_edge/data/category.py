@@ -81,10 +81,7 @@ class CategoryData:
 
     @property
     def data_set(self) -> str:
-        """Short name of the published data set, such as "mvtec"; empty where it is none, or not one alone."""
-        if self.parts:
-            names = {part.data_set for part in self.parts}
-            return names.pop() if len(names) == 1 else ""
+        """Short name of the published data set, such as "mvtec"; empty for a user's own folder."""
         return self.recognition.data_set.name if self.recognition else ""
 
     @property

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +115,20 @@ def test_a_copy_of_a_published_data_set_gets_its_published_rule(mvtec_root: Path
     document = json.loads(CliRunner().invoke(cli, [*arguments, *more]).stdout)
     assert document["foreground"] == PRESETS["mvtec/screw"].to_dict()
     assert "published for mvtec/screw" in document["reason"]
+
+
+def test_several_categories_as_one_are_previewed_one_by_one(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data / "bolt", data / "nut")
+    arguments = [
+        "synth",
+        "preview",
+        "--data",
+        str(data),
+        "--category",
+        "all",
+        "--out",
+        str(tmp_path / "s.png"),
+    ]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 1
+    assert "one of bolt, nut" in result.stderr
