@@ -15,7 +15,7 @@ from realnet_edge.export.report import read_report
 from realnet_edge.files import sha256_file
 from realnet_edge.imaging import load_batch
 from realnet_edge.model.checkpoint import Checkpoint, load_checkpoint
-from realnet_edge.workspace import CHECKPOINT_DOCUMENT, DEFAULT_WORKSPACE, CategoryPaths, Workspace
+from realnet_edge.workspace import CategoryPaths, Workspace, require_checkpoint
 
 # Enough to meet every part of the graph at two batch sizes; PyTorch takes seconds an image on a large model.
 PARITY_IMAGES = 4
@@ -58,8 +58,7 @@ def open_sources(workspace: Workspace, category: str, data_root: Path | None = N
         DataError: recorded images are missing or unreadable; the message says how to name their folder.
     """
     paths = workspace.category(category)
-    if not (paths.checkpoint / CHECKPOINT_DOCUMENT).is_file():
-        raise CheckpointError(_no_checkpoint(workspace, category))
+    require_checkpoint(workspace, category)
     checkpoint = load_checkpoint(paths.checkpoint)
     splits = Splits.from_dict(checkpoint.splits)
     if not splits.held_out:
@@ -125,20 +124,4 @@ def _fits(report: ExportReport, folder: Path, checkpoint: Checkpoint, tolerance:
     return same and all(
         (folder / name).is_file() and sha256_file(folder / name) == digest
         for name, digest in report.files.items()
-    )
-
-
-def _no_checkpoint(workspace: Workspace, category: str) -> str:
-    command = f"realnet-edge train --data DIR --category {category}"
-    if workspace.root != DEFAULT_WORKSPACE:
-        command += f" --workspace {workspace.root}"
-    trained = [
-        name
-        for name in workspace.categories()
-        if (workspace.category(name).checkpoint / CHECKPOINT_DOCUMENT).is_file()
-    ]
-    others = f" Trained there: {', '.join(trained)}." if trained else ""
-    return (
-        f"no checkpoint of category {category!r} in {workspace.root}.{others} Train it first, DIR being the "
-        f"folder that holds its images: {command}"
     )

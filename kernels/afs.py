@@ -20,6 +20,7 @@ from realnet_edge.kernels.checks import (
     check_rank,
     check_same_device,
 )
+from realnet_edge.kernels.layout import is_channels_last, memory_format
 
 _NAME = "realnet_edge::afs_gather"
 _SCHEMA = (
@@ -80,7 +81,7 @@ def _afs_gather(
     # Not at the top: nobody without a GPU needs triton.
     from realnet_edge.kernels.afs_triton import launch_afs_gather
 
-    if not _is_channels_last(features):
+    if not is_channels_last(features):
         features = features.contiguous()
     mean, scale = (None if values is None else values.contiguous() for values in (mean, scale))
     out = _empty(features, index, channels_last, dtype)
@@ -129,7 +130,7 @@ def _on_cpu(
     dtype: torch.dtype,
 ) -> Tensor:
     """Gathered, then changed in place where it lies; arithmetic and layout each make at most one copy."""
-    last = _is_channels_last(features)
+    last = is_channels_last(features)
     if last:
         # Rows of channels: of a transposed view PyTorch gathers value by value.
         selected = features.permute(0, 2, 3, 1).flatten(0, 2).index_select(1, index)
@@ -144,8 +145,7 @@ def _on_cpu(
     if last:
         samples, _, height, width = features.shape
         selected = selected.view(samples, height, width, -1).permute(0, 3, 1, 2)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    return selected.to(dtype, memory_format=layout)
+    return selected.to(dtype, memory_format=memory_format(channels_last))
 
 
 def _check(
@@ -163,14 +163,7 @@ def _check(
     check_same_device({"features": features, "index": index, "mean": mean, "scale": scale})
 
 
-def _is_channels_last(planes: Tensor) -> bool:
-    """Channels side by side; what both layouts fit, as planes of one pixel, counts as contiguous."""
-    last = planes.is_contiguous(memory_format=torch.channels_last)
-    return last and not planes.is_contiguous()
-
-
 def _empty(features: Tensor, index: Tensor, channels_last: bool, dtype: torch.dtype) -> Tensor:
     samples, _, height, width = features.shape
-    layout = torch.channels_last if channels_last else torch.contiguous_format
     shape = (samples, index.shape[0], height, width)
-    return torch.empty(shape, dtype=dtype, device=features.device, memory_format=layout)
+    return torch.empty(shape, dtype=dtype, device=features.device, memory_format=memory_format(channels_last))

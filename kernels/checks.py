@@ -76,8 +76,8 @@ def check_index(name: str, index: Tensor) -> None:
         raise KernelArgumentError(f"{name} is empty; valid: at least one position.")
 
 
-def check_index_range(name: str, index: Tensor, count: int) -> None:
-    """Refuse positions outside 0..count - 1, on the CPU only: elsewhere looking would wait for the device.
+def check_index_range(name: str, index: Tensor, count: int, lowest: int = 0) -> None:
+    """Refuse positions outside lowest..count - 1, on the CPU only: elsewhere a look waits for the device.
 
     Raises:
         KernelArgumentError: a position lies outside.
@@ -85,5 +85,5 @@ def check_index_range(name: str, index: Tensor, count: int) -> None:
     if index.device.type != "cpu":
         return
     low, high = (int(end) for end in index.aminmax())
-    if low < 0 or high >= count:
-        raise KernelArgumentError(f"{name} holds positions {low}..{high}; valid: 0..{count - 1}.")
+    if low < lowest or high >= count:
+        raise KernelArgumentError(f"{name} holds positions {low}..{high}; valid: {lowest}..{count - 1}.")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from realnet_edge.errors import ConfigError
+from realnet_edge.errors import CheckpointError, ConfigError
 
 DEFAULT_WORKSPACE = Path("workspace")
 WORKSPACE_VARIABLE = "REALNET_EDGE_WORKSPACE"
@@ -69,3 +69,27 @@ class Workspace:
         if not self.root.is_dir():
             return []
         return sorted(p.name for p in self.root.iterdir() if p.is_dir() and _CATEGORY.fullmatch(p.name))
+
+
+def require_checkpoint(workspace: Workspace, category: str) -> None:
+    """Refuse to go on without a checkpoint, before anything slow is imported for it.
+
+    Raises:
+        CheckpointError: nothing was trained here; the message gives the command.
+        ConfigError: the category would not be a plain folder name.
+    """
+    if (workspace.category(category).checkpoint / CHECKPOINT_DOCUMENT).is_file():
+        return
+    command = f"realnet-edge train --data DIR --category {category}"
+    if workspace.root != DEFAULT_WORKSPACE:
+        command += f" --workspace {workspace.root}"
+    trained = [
+        name
+        for name in workspace.categories()
+        if (workspace.category(name).checkpoint / CHECKPOINT_DOCUMENT).is_file()
+    ]
+    others = f" Trained there: {', '.join(trained)}." if trained else ""
+    raise CheckpointError(
+        f"no checkpoint of category {category!r} in {workspace.root}.{others} Train it first, DIR being the "
+        f"folder that holds its images: {command}"
+    )

@@ -46,7 +46,11 @@ def test_every_backbone_has_proportions_that_hold(name: str) -> None:
         ({"rrs_max": 0, "rrs_mean": 0}, "at least 1"),
         ({"rrs_order": "random"}, "rrs_order is 'random'"),
         ({"image_size": 200}, "multiple of 128"),
-        ({"image_size": 128, "widths": (8, 8, 8, 8)}, "one pixel"),
+        (
+            {"image_size": 128, "widths": (8, 8, 8, 8)},
+            "image_size is 128; valid: 256 or more for a block of stride 32 and width 8, or a group width",
+        ),
+        ({"image_size": 128, "widths": (8, 8, 8, 16)}, "256 or more for a block of stride 32 and width 16"),
         ({"score_rule": "mean"}, "score_rule is 'mean'"),
         ({"group_width": 33}, "group_width is 33"),
         ({"tiles": (0, 2)}, r"tiles is \(0, 2\); valid: rows and columns in 1..16"),

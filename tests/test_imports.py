@@ -22,6 +22,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     **dict.fromkeys(BASE, frozenset()),
     "presets": frozenset(),
     "tile_advice": frozenset(),
+    "preset_advice": frozenset({"presets", "tile_advice"}),
     "kernels": frozenset(),
     "data": frozenset(),
     "synthesis": frozenset(),
@@ -35,7 +36,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "export": frozenset({"kernels", "model", "bundle", "runtime"}),
     "calibrate": frozenset({"kernels", "model", "data", "metrics", "bundle", "runtime", "export"}),
     "bench": frozenset({"data", "metrics", "bundle", "runtime", "report", "export", "model"}),
-    "experiments": frozenset({"data", "bench", "export", "model", "runtime", "training"}),
+    "experiments": frozenset({"data", "metrics", "bench", "export", "model", "runtime", "training"}),
 }
 # The command line sees everything.
 UNBOUND = frozenset({"cli", "__main__", "__init__"})
@@ -51,6 +52,7 @@ WITHOUT_TORCH = (
     "bench",
     "cli.main",
     "tile_advice",
+    "preset_advice",
 )
 HEAVY = ("torch", "timm", "torchvision")
 
@@ -155,3 +157,15 @@ def test_help_imports_nothing_heavy() -> None:
     )
     assert "click" in loaded
     assert not loaded & {*HEAVY, "numpy", "cv2", "matplotlib", "onnx", "onnxruntime", "openvino", "PIL"}
+
+
+@pytest.mark.parametrize("command", ["train --data {0} --category x", "build --precision int8 --category x"])
+def test_what_is_not_there_is_said_before_torch_is_imported(command: str, tmp_path: Path) -> None:
+    arguments = [*command.format(tmp_path).split(), "--workspace", str(tmp_path)]
+    loaded = _modules_loaded_by(
+        "from click.testing import CliRunner\n"
+        "from realnet_edge.cli.main import cli\n"
+        f"assert CliRunner().invoke(cli, {arguments!r}).exit_code == 1"
+    )
+    assert "click" in loaded
+    assert not loaded & set(HEAVY)

@@ -59,6 +59,11 @@ class TestSet:
         empty = np.zeros(size, np.bool_)
         return np.stack([load_mask(s.mask, size) if s.mask else empty for s in self.samples])
 
+    def of_category(self, name: str) -> tuple[TestSet, npt.NDArray[np.bool_]]:
+        """The images of one category alone, and (N,) which of these images they are."""
+        own = np.array([sample.category == name for sample in self.samples])
+        return TestSet(tuple(s for s in self.samples if s.category == name), self.with_masks), own
+
     def digest(self) -> str:
         """SHA-256 over the contents of the images, in their order."""
         digest = hashlib.sha256()
@@ -82,9 +87,13 @@ def load_test_set(
         ConfigError: `images` below 2.
         DataError: no such category, it has no test images, or the model was trained with some of them.
     """
+    return gather_test_set(load_category(root, category), images, splits)
+
+
+def gather_test_set(data: CategoryData, images: int | None = None, splits: Splits | None = None) -> TestSet:
+    """`load_test_set` of a category that is listed already."""
     if images is not None and images < 2:
         raise ConfigError(f"{images} test images are too few: give at least 2, one good and one defect.")
-    data = load_category(root, category)
     if not data.test:
         raise DataError(f"{data.root} has no test images: {_wanted(data)}")
     if splits is not None:

@@ -77,8 +77,10 @@ def command(
     from realnet_edge.cli.output import print_json, say
     from realnet_edge.cli.training_packages import need_training_packages
     from realnet_edge.runtime import best_backend, require_backend
-    from realnet_edge.workspace import Workspace
+    from realnet_edge.workspace import Workspace, require_checkpoint
 
+    place = Workspace(workspace)
+    require_checkpoint(place, category)
     if backend is None:
         backend = best_backend(precision)
         say(f"backend: {backend}, the best for {precision} on this machine")
@@ -89,7 +91,7 @@ def command(
     options = BuildOptions(fpr, max_batch, calibration_method, exclude, tolerance, weight_bits)
     with _progress() as progress:
         bundle = build_bundle(
-            Workspace(workspace),
+            place,
             category,
             precision,
             backend,

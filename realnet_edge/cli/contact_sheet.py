@@ -16,8 +16,7 @@ from realnet_edge.data import CategoryData, Sample
 from realnet_edge.errors import DataError
 from realnet_edge.imaging import evenly_spread, load_image, load_mask, preprocess
 from realnet_edge.report.contact_sheet import DEFECTS, GOOD, SheetRow, contact_sheet
-from realnet_edge.synthesis import PRESETS, foreground_mask, resolve_foreground
-from realnet_edge.synthesis.foreground_choice import MAX_IMAGES
+from realnet_edge.synthesis import PRESETS, foreground_mask, foreground_of_files
 
 # Published foreground rules are for images of this (height, width).
 _SIZE = (256, 256)
@@ -42,10 +41,9 @@ def _row(category: CategoryData) -> SheetRow:
     good = _decoded([train[index] for index in evenly_spread(len(train), GOOD)])
     picked = (_shown(defects[index]) for index in evenly_spread(len(defects), DEFECTS))
     marked = tuple(picture for picture in picked if picture is not None)
-    looked_at = _decoded([train[index] for index in evenly_spread(len(train), MAX_IMAGES)])
     if not good:
         return SheetRow(caption, good, marked, None)
-    rule, _ = resolve_foreground("auto", looked_at, category.foreground)
+    rule, _ = foreground_of_files(train, _SIZE, "auto", category.foreground)
     origin = "published" if category.foreground in PRESETS else "chosen from the images"
     foreground = (good[0], foreground_mask(good[0], rule))
     return SheetRow(f"{caption}; foreground {rule}, {origin}", good, marked, foreground)

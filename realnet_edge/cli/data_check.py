@@ -71,7 +71,7 @@ def _check_one(data: Path, name: str, seed: int, sheet: Path | None) -> tuple[di
     _show(report)
     if advice:
         say(f"Advice: {advice}")
-    _write_sheet(sheet, (category,))
+    _write_sheet(sheet, category.singles)
     document = {**report.to_dict(), "contact_sheet": _name(sheet), "advice": [advice] if advice else []}
     return document, report.ok
 

@@ -29,13 +29,15 @@ def command(category: str, workspace: Path, data: Path | None, tolerance: float,
     """
     from realnet_edge.cli.output import console, print_json, say
     from realnet_edge.cli.training_packages import need_training_packages
-    from realnet_edge.workspace import Workspace
+    from realnet_edge.workspace import Workspace, require_checkpoint
 
+    place = Workspace(workspace)
+    require_checkpoint(place, category)
     need_training_packages("export")
     from realnet_edge.calibrate import ensure_onnx, open_sources
 
     with console.status("Exporting, then checking on real images ..."):
-        sources = open_sources(Workspace(workspace), category, data)
+        sources = open_sources(place, category, data)
         path, report, _ = ensure_onnx(sources, tolerance, force=True)
     weights = "weights in a file beside it" if report.external_data else "one file"
     say(f"{path}: {report.parameters / 1e6:.1f} M numbers, {weights}, ONNX opset {report.opset}")

@@ -25,11 +25,13 @@ def command(category: str, out: Path, workspace: Path) -> None:
     """
     from realnet_edge.cli.output import say
     from realnet_edge.cli.training_packages import need_training_packages
-    from realnet_edge.workspace import Workspace
+    from realnet_edge.workspace import Workspace, require_checkpoint
 
+    place = Workspace(workspace)
+    require_checkpoint(place, category)
     need_training_packages("export-checkpoint")
     from realnet_edge.model.checkpoint import load_checkpoint
     from realnet_edge.model.official_checkpoint import write_official
 
-    write_official(out, load_checkpoint(Workspace(workspace).category(category).checkpoint).model)
+    write_official(out, load_checkpoint(place.category(category).checkpoint).model)
     say(f"{out}: for the official code's evaluation and training")

@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from realnet_edge.cli.options import category_option, data_option, json_option
+from realnet_edge.cli.tiles import tile_grid, tile_options
+from realnet_edge.errors import DataError
 
 
 @click.group()
@@ -33,7 +35,14 @@ def command() -> None:
     "its own columns.  [default: patches,bends,cutpaste,scratches]",
 )
 @click.option("--images", default=6, show_default=True, type=click.IntRange(1, 64), help="Rows of the sheet.")
-@click.option("--size", default=256, show_default=True, type=click.IntRange(32, 2048), help="Side in pixels.")
+@click.option(
+    "--size",
+    default=256,
+    show_default=True,
+    type=click.IntRange(32, 2048),
+    help="Side in pixels of the square the network sees: image or tile.",
+)
+@tile_options
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Another seed, other anomalies."
 )
@@ -51,29 +60,41 @@ def preview(
     source: str | None,
     images: int,
     size: int,
+    tiles: tuple[int, int] | str | None,
+    tile_overlap: int | None,
     seed: int,
     out: Path,
     as_json: bool,
 ) -> None:
-    """Write a contact sheet: normal images, their foreground, and anomalies of each source."""
+    """Write a contact sheet: normal images, their foreground, and anomalies of each source.
+
+    With --tiles each row is a tile of an image, as training sees it.
+    """
     import numpy as np
 
     from realnet_edge.cli.output import print_json, say
     from realnet_edge.cli.pictures import refuse_other_suffixes, write_picture
     from realnet_edge.data import load_category
-    from realnet_edge.imaging import evenly_spread, load_image, preprocess
-    from realnet_edge.synthesis import OWN_SOURCES, make_source, preview_sheet, resolve_foreground
+    from realnet_edge.imaging import evenly_spread, load_batch
+    from realnet_edge.synthesis import OWN_SOURCES, foreground_of_files, make_source, preview_sheet
 
     refuse_other_suffixes("--out", out)
     loaded = load_category(data, category)
+    if loaded.parts:
+        # Each has a foreground of its own.
+        names = ", ".join(part.name for part in loaded.parts)
+        raise DataError(f"a preview is of one category: give --category with one of {names}.")
     train = loaded.train
-    sample = [preprocess(load_image(train[index]), (size, size)) for index in evenly_spread(len(train), 64)]
-    rule, reason = resolve_foreground(foreground, sample, loaded.foreground)
-    mixture = make_source(source or ",".join(OWN_SOURCES), sample, size, rule)
+    grid = tile_grid(size, tiles, tile_overlap, train)
+    sample = list(load_batch([train[index] for index in evenly_spread(len(train), 64)], grid.size))
+    rule, reason = foreground_of_files(train, grid.size, foreground, loaded.foreground)
+    mixture = make_source(source or ",".join(OWN_SOURCES), sample, grid.side, rule, grid.size)
     rows = sample[:: max(1, len(sample) // images)][:images]
-    sheet = preview_sheet(rows, rule, mixture.sources, np.random.default_rng(seed))
+    sheet = preview_sheet(rows, rule, mixture.sources, np.random.default_rng(seed), grid)
     write_picture(out, sheet)
     say(f"Foreground {reason}.")
+    if grid.count > 1:
+        say(f"Tiles: {grid.rows}x{grid.columns} of {grid.side} x {grid.side} pixels, one of them a row.")
     say(f"Wrote {out}: {len(rows)} images, sources {', '.join(part.name for part in mixture.sources)}.")
     if as_json:
         print_json(
@@ -83,6 +104,8 @@ def preview(
                 "reason": reason,
                 "sources": [part.name for part in mixture.sources],
                 "images": len(rows),
+                "tiles": [grid.rows, grid.columns],
+                "tile_overlap": grid.overlap,
                 "out": str(out),
             }
         )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
@@ -17,6 +18,7 @@ from realnet_edge.tile_advice import choose_tiles, default_overlap, median_size,
 from realnet_edge.tiles import TileGrid
 
 AUTO = "auto"
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 # Enough for a median; each is decoded.
 _SAMPLE = 16
 # Side that images are shrunk to before their foreground is looked for: a share needs no more.
@@ -52,6 +54,26 @@ def read_tiles(
     return int(match[1]), int(match[2])
 
 
+_tiles = click.option(
+    "--tiles",
+    callback=read_tiles,
+    metavar="ROWSxCOLUMNS|auto",
+    help="Cut images into tiles, for small defects on large images; auto: as many as their size asks for, up "
+    "to 4x4. An image takes as many times as long as it has tiles.",
+)
+_overlap = click.option(
+    "--tile-overlap",
+    type=int,
+    metavar="PIXELS",
+    help="Pixels of the input that neighbouring tiles share.  [default: an eighth of a tile]",
+)
+
+
+def tile_options(command: _Command) -> _Command:
+    """Add `--tiles` and `--tile-overlap`."""
+    return _tiles(_overlap(command))
+
+
 def see_images(paths: Sequence[Path], foreground: str = "auto") -> SeenImages:
     """Look at up to 16 images, evenly spaced.
 
@@ -81,24 +103,38 @@ def see_images(paths: Sequence[Path], foreground: str = "auto") -> SeenImages:
     return SeenImages(median_size(sizes), share)
 
 
-def with_tiles(model: ModelConfig, tiles: tuple[int, int] | None, overlap: int | None) -> ModelConfig:
-    """A model whose images are cut into tiles; None leaves the number or the overlap to the defaults.
+def tile_grid(
+    side: int, tiles: tuple[int, int] | str | None, overlap: int | None, images: Sequence[Path] = ()
+) -> TileGrid:
+    """The grid that `--tiles` and `--tile-overlap` ask for.
+
+    Args:
+        side: of a tile in pixels of the input.
+        tiles: rows and columns; None for the image as a whole; `AUTO` for as many as `images` ask for.
+        overlap: pixels that neighbours share; None for the default.
+        images: good images, looked at with `AUTO` alone.
 
     Raises:
         ConfigError: what is no grid.
     """
-    wanted = tiles or model.tiles
+    if tiles == AUTO:
+        size = see_images(images, "whole").size
+        return TileGrid(1, 1, side) if size is None else chosen_grid(size, side, overlap)
+    rows, columns = tiles if isinstance(tiles, tuple) else (1, 1)
     if overlap is None:
-        overlap = default_overlap(model.image_size) if wanted != (1, 1) else 0
-    return dataclasses.replace(model, tiles=wanted, tile_overlap=overlap)
+        overlap = default_overlap(side) if (rows, columns) != (1, 1) else 0
+    return TileGrid(rows, columns, side, overlap)
 
 
-def with_chosen_tiles(model: ModelConfig, size: tuple[int, int], overlap: int | None) -> ModelConfig:
-    """A model whose images are cut into as many tiles as their median (height, width) asks for.
+def chosen_grid(size: tuple[int, int], side: int, overlap: int | None) -> TileGrid:
+    """As many tiles as images of this median (height, width) ask for.
 
     Raises:
         ConfigError: tiles cannot share so many pixels.
     """
-    given = default_overlap(model.image_size) if overlap is None else overlap
-    grid = choose_tiles(size, model.image_size, given)
+    return choose_tiles(size, side, default_overlap(side) if overlap is None else overlap)
+
+
+def with_grid(model: ModelConfig, grid: TileGrid) -> ModelConfig:
+    """A model whose images are cut into the tiles of a grid."""
     return dataclasses.replace(model, tiles=(grid.rows, grid.columns), tile_overlap=grid.overlap)

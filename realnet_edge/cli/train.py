@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,23 +16,32 @@ from realnet_edge.cli.options import (
     training_options,
     workspace_option,
 )
-from realnet_edge.cli.tiles import AUTO, SeenImages, read_tiles, see_images, with_chosen_tiles, with_tiles
-from realnet_edge.cli.train_settings import read_numbers, settings_of
+from realnet_edge.cli.pace import FEW_STEPS
+from realnet_edge.cli.preset_choice import chosen_preset, training_gpu
+from realnet_edge.cli.tiles import (
+    AUTO,
+    SeenImages,
+    chosen_grid,
+    see_images,
+    tile_grid,
+    tile_options,
+    with_grid,
+)
+from realnet_edge.cli.train_settings import read_numbers, refuse_test_set, settings_of
 from realnet_edge.config import (
+    CHECKPOINT_BY,
     RRS_ORDERS,
     SCORE_RULES,
     SELECTIONS,
     ModelConfig,
 )
 from realnet_edge.errors import ConfigError
+from realnet_edge.preset_advice import Situation, describe_default, preset_advice
 from realnet_edge.presets import DEFAULT_PRESET, PRESETS, preset
 from realnet_edge.tile_advice import describe_choice
 
 if TYPE_CHECKING:
     from realnet_edge.workspace import CategoryPaths
-
-# A network that has seen fewer batches than this has hardly begun, whatever its figures say.
-_FEW_STEPS = 200
 
 
 @click.command("train")
@@ -42,9 +52,8 @@ _FEW_STEPS = 200
     "--preset",
     "preset_name",
     type=click.Choice(list(PRESETS)),
-    default=DEFAULT_PRESET,
-    show_default=True,
-    help="Settings to start from; the options below change single ones.",
+    help="Settings to start from; the options below change single ones.  "
+    f"[default: {DEFAULT_PRESET}; with --resume the one it began with]",
 )
 @click.option("--backbone", type=click.Choice(list(BACKBONES)), help="Feature extractor, by its timm name.")
 @click.option(
@@ -78,19 +87,7 @@ _FEW_STEPS = 200
     help="Kept planes one after the other by rank, or each in a place of its own.",
 )
 @click.option("--image-size", type=int, help="Side in pixels of the square the network sees: input or tile.")
-@click.option(
-    "--tiles",
-    callback=read_tiles,
-    metavar="ROWSxCOLUMNS|auto",
-    help="Cut images into tiles, for small defects on large images; auto: as many as their size asks for, up "
-    "to 4x4. An image takes as many times as long as it has tiles.",
-)
-@click.option(
-    "--tile-overlap",
-    type=int,
-    metavar="PIXELS",
-    help="Pixels of the input that neighbouring tiles share.  [default: an eighth of a tile]",
-)
+@tile_options
 @click.option(
     "--match-exposure/--no-match-exposure",
     default=None,
@@ -122,12 +119,20 @@ _FEW_STEPS = 200
 )
 @click.option("--resume", is_flag=True, help="Go on with an unfinished training of the same settings.")
 @click.option("--overwrite", is_flag=True, help="Replace a finished or unfinished training.")
+@click.option(
+    "--checkpoint-by",
+    type=click.Choice(CHECKPOINT_BY),
+    default=CHECKPOINT_BY[0],
+    hidden=True,
+    expose_value=False,
+    callback=refuse_test_set,
+)
 @json_option
 def command(
     data: Path,
     category: str,
     workspace: Path,
-    preset_name: str,
+    preset_name: str | None,
     weights: Path | None,
     resume: bool,
     overwrite: bool,
@@ -150,23 +155,27 @@ def command(
         raise ConfigError("--resume and --overwrite contradict each other: give one of them.")
     given = {key: value for key, value in changes.items() if value is not None}
     tiles, overlap = given.pop("tiles", None), given.pop("tile_overlap", None)
-    model, synthesis, config = settings_of(preset(preset_name), given)
+    paths = Workspace(workspace).category(category)
+    name = chosen_preset(preset_name, paths, resume)
+    model, synthesis, config = settings_of(preset(name), given)
     if tiles != AUTO:
-        model = with_tiles(model, tiles, overlap)
+        model = with_grid(model, tile_grid(model.image_size, tiles or model.tiles, overlap))
     need_training_packages("train")
+    # Torch takes seconds to import: what is wrong with the folders is told before.
+    found = load_category(data, category)
+    seen = see_images(found.train, synthesis.foreground)
+    model, advice = _suggest_tiles(model, seen, tiles, overlap)
     from realnet_edge.training import Listeners, train
     from realnet_edge.training.distributed import environment_group
 
-    paths = Workspace(workspace).category(category)
-    found = load_category(data, category)
-    model, advice = _suggest_tiles(model, see_images(found.train, synthesis.foreground), tiles, overlap)
+    situation = Situation(len(found.train), seen.size, training_gpu(config))
+    reason = "named with --preset" if preset_name else describe_default(situation)
+    advice += [f"Advice: {line}" for line in preset_advice(situation, name, model, config)]
     is_main = environment_group().is_main
     if is_main:
-        warnings = [f"Warning: {gap}" for gap in found.gaps]
-        for line in [*warnings, *advice]:
-            say(line)
+        _introduce("" if preset_name or resume else f"preset: {reason}", found.gaps, advice)
     try:
-        with TrainingBar(config.steps, config.minutes, shown=is_main) as bar:
+        with TrainingBar(config, say, shown=is_main) as bar:
             checkpoint = train(
                 found,
                 paths,
@@ -177,6 +186,7 @@ def command(
                 resume=resume,
                 overwrite=overwrite,
                 listeners=Listeners(say, bar.update),
+                preset={"name": name, "reason": reason},
             )
     except KeyboardInterrupt:
         if is_main:
@@ -191,13 +201,22 @@ def command(
         print_json({"checkpoint": str(paths.checkpoint), "training": facts})
 
 
+def _introduce(preset: str, gaps: Sequence[str], advice: Sequence[str]) -> None:
+    """What there is to say before anything is trained."""
+    from realnet_edge.cli.output import say
+
+    for line in [preset, *(f"Warning: {gap}" for gap in gaps), *advice]:
+        if line:
+            say(line)
+
+
 def _suggest_tiles(
     model: ModelConfig, seen: SeenImages, tiles: tuple[int, int] | str | None, overlap: int | None
 ) -> tuple[ModelConfig, list[str]]:
     """The model with its tiles, chosen from the images where that is wanted, and what to say about them."""
     lines = []
     if tiles == AUTO and seen.size is not None:
-        model = with_chosen_tiles(model, seen.size, overlap)
+        model = with_grid(model, chosen_grid(seen.size, model.image_size, overlap))
         lines.append(describe_choice(seen.size, model.grid))
     advice = seen.advice(model.grid)
     return model, [*lines, f"Advice: {advice}"] if advice else lines
@@ -210,7 +229,7 @@ def _conclusion(facts: dict[str, Any], paths: CategoryPaths, category: str, work
         f"best validation (mean of image AUROC and pixel AP) was {facts['best_score']:.2f} at step "
         f"{facts['best_step']}"
     ]
-    if facts["steps"] < _FEW_STEPS:
+    if facts["steps"] < FEW_STEPS:
         lines.append(
             f"Warning: after {facts['steps']} steps this model has hardly begun to learn; usable ones take "
             "about a thousand. Give more --minutes or --steps, or train on a faster or idle machine."

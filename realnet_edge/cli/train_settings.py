@@ -10,6 +10,7 @@ import click
 from realnet_edge.backbones import BACKBONES
 from realnet_edge.config import (
     ARCHITECTURES,
+    CHECKPOINT_BY,
     ModelConfig,
     SynthesisConfig,
     TrainConfig,
@@ -30,6 +31,15 @@ def read_numbers(
         return tuple(int(part) for part in value.split(","))
     except ValueError as error:
         raise click.BadParameter(f"{value!r} is not a list of whole numbers such as 24,48,96.") from error
+
+
+def refuse_test_set(_context: click.Context, _parameter: click.Parameter, value: str) -> None:
+    """`reproduce` can choose its checkpoints on test images; what is to inspect parts cannot be made so."""
+    if value != CHECKPOINT_BY[0]:
+        raise click.BadParameter(
+            "train never looks at test images: a checkpoint chosen on them would have no image left that "
+            "tells how good it is. `realnet-edge reproduce` has this option, for comparison with the paper."
+        )
 
 
 def settings_of(base: Preset, given: dict[str, Any]) -> tuple[ModelConfig, SynthesisConfig, TrainConfig]:

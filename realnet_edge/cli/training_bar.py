@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 from realnet_edge.cli.output import console
+from realnet_edge.cli.pace import Pace
+from realnet_edge.config import TrainConfig
 
 if TYPE_CHECKING:
     from realnet_edge.training.state import Progress
 
 
 class TrainingBar:
-    """Progress with an estimate on a terminal; nothing elsewhere, where the milestones are enough."""
+    """Progress with an estimate on a terminal; elsewhere one line on the pace, and the milestones.
 
-    def __init__(self, steps: int, minutes: float, shown: bool) -> None:
-        self._steps = steps
-        self._minutes = minutes
+    Args:
+        config: the limits.
+        say: hears how fast it goes.
+        shown: whether this process speaks.
+    """
+
+    def __init__(self, config: TrainConfig, say: Callable[[str], None], shown: bool) -> None:
+        self._config = config
+        self._pace = Pace(config, say if shown else lambda text: None)
         self._bar = RichProgress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -38,8 +47,9 @@ class TrainingBar:
         self._bar.stop()
 
     def update(self, progress: Progress, reconstruction: float, segmentation: float) -> None:
-        done = progress.step / self._steps
-        if self._minutes > 0:
-            done = max(done, progress.minutes / self._minutes)
+        self._pace.update(progress)
+        done = progress.step / self._config.steps
+        if self._config.minutes > 0:
+            done = max(done, progress.minutes / self._config.minutes)
         text = f"step {progress.step}  losses {reconstruction:.3f} {segmentation:.4f}"
         self._bar.update(self._task, completed=min(1.0, done), description=text)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from realnet_edge.data.layouts import (
     GOOD,
+    INNER_FOLDERS,
     Listing,
     layout_of,
     layouts_in_words,
@@ -149,10 +151,24 @@ def load_category(root: Path, category: str) -> CategoryData:
 
 def _joined(root: Path) -> CategoryData:
     """All categories of a folder as one."""
-    parts = tuple(load_category(folder, folder.absolute().name) for folder in category_folders(root))
+    parts = [load_category(folder, folder.absolute().name) for folder in category_folders(root)]
+    return join_categories(root, parts)
+
+
+def join_categories(root: Path, parts: Sequence[CategoryData]) -> CategoryData:
+    """Several categories as one, for a model of them all.
+
+    Args:
+        root: a folder that holds them.
+        parts: single categories.
+
+    Raises:
+        DataError: fewer than two.
+    """
     if len(parts) < 2:
+        names = ", ".join(part.name for part in parts) or "none"
         raise DataError(
-            f"{root} holds {parts[0].name} alone: {ALL!r} is for two or more categories together."
+            f"{ALL!r} is for two or more categories together; of those in {root} there is here: {names}."
         )
     test = [replace(sample, kind=f"{part.name}/{sample.kind}") for part in parts for sample in part.test]
     return CategoryData(
@@ -163,7 +179,7 @@ def _joined(root: Path) -> CategoryData:
         test=tuple(sorted(test, key=lambda sample: sample.label)),
         own_split=any(part.own_split for part in parts),
         gaps=tuple(f"{part.name}: {gap}" for part in parts for gap in part.gaps),
-        parts=parts,
+        parts=tuple(parts),
     )
 
 
@@ -187,6 +203,7 @@ def _category_folder(root: Path, category: str) -> Path:
     folder = Workspace(root).category(category).root
     if not root.is_dir():
         raise DataError(f"{root}: no such folder. Give the folder that holds {category!r}, or its own.")
+    _refuse_inner(root, category)
     for place in (folder, root, root / _INNER_ROOT / category):
         if layout_of(place):
             return place
@@ -198,6 +215,16 @@ def _category_folder(root: Path, category: str) -> Path:
     raise DataError(
         f"{root} holds no category {category!r}. Categories there: {names}; {layouts_in_words()}."
     )
+
+
+def _refuse_inner(root: Path, category: str) -> None:
+    """`--data parts/bracket --category good` names a folder of images, not a category."""
+    if layout_of(root) and category in INNER_FOLDERS and (root / category).is_dir():
+        name = root.absolute().name
+        raise DataError(
+            f"{root} is the folder of one category, and {category!r} is a folder inside it, no category. "
+            f"Give --category {name}, or any other name that the part shall have."
+        )
 
 
 def _missing_images(recognition: Recognition, listing: Listing, folder: Path) -> list[str]:

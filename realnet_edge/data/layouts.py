@@ -36,6 +36,10 @@ TEST_FOLDERS = {
     "visa": "Data/Images/Anomaly",
     "folder": "images of defective parts in defect/, then a share of the good ones is set aside too",
 }
+# Folders inside a category, whatever its layout: no category goes by these names.
+INNER_FOLDERS = frozenset(
+    {GOOD, "ok", "defect", "masks", "train", "test", "validation", "test_public", "ground_truth", "Data"}
+)
 _LAYOUTS = """what is looked for in a category folder is one of
   MVTec layout:  train/good/, test/good/, test/<kind>/, ground_truth/<kind>/<name>_mask.png
   MVTec AD 2:    train/good/, validation/good/, test_public/{{good,bad}}/, test_public/ground_truth/bad/

@@ -17,6 +17,10 @@ METRIC_LABELS = {
     "fid": "FID",
     "lpips": "LPIPS",
 }
+ACCURACY = ("image_auroc", "pixel_auroc", "pro_reference")
+AUROCS = ("image_auroc", "pixel_auroc")
+# Why rows of the paper's own anomalies have no run.
+NO_SDAS = "SDAS, the diffusion that made the SIA images, is not part of this package"
 RRS_MODES = ("max", "mean", "both", "none")
 # What a `Change.source` of this name stands for is the folder that the user gives.
 TEXTURES = "textures"
@@ -80,6 +84,11 @@ class Row:
     published: Published
     missing: str = ""
 
+    @classmethod
+    def absent(cls, name: str, label: str, published: Published, missing: str) -> Row:
+        """A row that cannot be run here."""
+        return cls(name, label, None, published, missing)
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -94,6 +103,7 @@ class Experiment:
         rows: the settings.
         notes: where ours is not what the paper did, a sentence each.
         curves: whether metrics are also drawn over the retention ratio.
+        joined: whether one model is trained for all categories together, instead of one for each.
     """
 
     name: str
@@ -104,6 +114,7 @@ class Experiment:
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
     curves: bool = False
+    joined: bool = False
 
     @property
     def runnable(self) -> tuple[Row, ...]:

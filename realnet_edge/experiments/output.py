@@ -21,11 +21,13 @@ def write_experiment(
 ) -> tuple[str, tuple[Path, ...]]:
     """Write `<experiment>-<preset>.md`, and the picture where there is one, each aside and then renamed.
 
+    Where checkpoints are chosen on the test set the name says so: `<experiment>-<preset>-test-set.md`.
+
     Returns:
         The Markdown text and the files written.
     """
     summaries = summarise(plan, results)
-    name = f"{plan.experiment.name}-{preset}"
+    name = f"{plan.experiment.name}-{preset}" + (f"-{plan.checkpoint_by}" if plan.on_test_set else "")
     text = render(plan, summaries, preset, failures)
     files = [folder / f"{name}.md"]
     with atomic_path(files[0]) as temporary:
@@ -47,6 +49,7 @@ def document(
         "caption": experiment.caption,
         "data_set": experiment.data_set,
         "preset": preset,
+        "checkpoint_by": plan.checkpoint_by,
         "settings": plan.base.to_dict(),
         "metrics": list(experiment.metrics),
         "categories": [category.name for category in plan.categories],

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from realnet_edge.experiments.experiment import METRIC_LABELS
+from realnet_edge.experiments.markdown import TEST_SET_MARK
 from realnet_edge.experiments.plan import Plan
 from realnet_edge.experiments.summary import RowSummary
 from realnet_edge.files import atomic_path
@@ -31,23 +32,24 @@ def write_picture(path: Path, plan: Plan, summaries: Sequence[RowSummary]) -> bo
     """
     if not any(any(summary.ours) for summary in summaries):
         return False
+    whose = f"ours, {TEST_SET_MARK}" if plan.on_test_set else "ours"
     figure = Figure(figsize=(12, 3.8), layout="constrained")
     panels = figure.subplots(1, len(plan.experiment.metrics), squeeze=False)[0]
     for place, (axes, metric) in enumerate(zip(panels, plan.experiment.metrics, strict=True)):
         for mode in _MODES:
-            _draw_mode(axes, place, mode, summaries)
+            _draw_mode(axes, place, mode, summaries, whose)
         _draw_paper(axes, place, summaries)
         axes.set(title=METRIC_LABELS[metric], xlabel="share of the residual planes kept", ylabel="percent")
         axes.grid(alpha=0.3)
     panels[0].legend()
     names = ", ".join(category.name for category in plan.categories)
-    figure.suptitle(f"{plan.experiment.title}: {plan.experiment.caption}; ours over {names}", fontsize=10)
+    figure.suptitle(f"{plan.experiment.title}: {plan.experiment.caption}; {whose}, over {names}", fontsize=10)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
     return True
 
 
-def _draw_mode(axes: Axes, place: int, mode: str, summaries: Sequence[RowSummary]) -> None:
+def _draw_mode(axes: Axes, place: int, mode: str, summaries: Sequence[RowSummary], whose: str) -> None:
     points = sorted(
         (summary.row.change.retention, estimate.mean, estimate.deviation or 0.0)
         for summary in summaries
@@ -57,7 +59,8 @@ def _draw_mode(axes: Axes, place: int, mode: str, summaries: Sequence[RowSummary
     if points:
         x, y, deviation = (list(column) for column in zip(*points, strict=True))
         colour, marker, label = _MODES[mode]
-        axes.errorbar(x, y, yerr=deviation, color=colour, marker=marker, capsize=3, label=f"{label} (ours)")
+        label = f"{label} ({whose})"
+        axes.errorbar(x, y, yerr=deviation, color=colour, marker=marker, capsize=3, label=label)
 
 
 def _draw_paper(axes: Axes, place: int, summaries: Sequence[RowSummary]) -> None:

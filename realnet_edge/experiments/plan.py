@@ -10,7 +10,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from realnet_edge.data import DATA_SETS, CategoryData, category_folders, load_category, make_splits
+from realnet_edge.config import CHECKPOINT_BY
+from realnet_edge.data import (
+    DATA_SETS,
+    CategoryData,
+    category_folders,
+    join_categories,
+    load_category,
+    make_splits,
+)
 from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.experiments.experiment import Experiment, Row
 from realnet_edge.experiments.settings import Settings, changed
@@ -26,15 +34,17 @@ class Run:
 
     Attributes:
         row: the setting, one of the experiment's.
-        category: what it is trained on.
+        category: what it is trained on; several as one where the experiment is of one model for all.
         settings: the row's, with the run's seed.
         weights: file of the backbone's weights; None for those of an installed package or timm's hub.
+        checkpoint_by: one of `realnet_edge.config.CHECKPOINT_BY`.
     """
 
     row: Row
     category: CategoryData
     settings: Settings
     weights: Path | None
+    checkpoint_by: str = CHECKPOINT_BY[0]
 
     @property
     def seed(self) -> int:
@@ -42,7 +52,9 @@ class Run:
 
     @property
     def title(self) -> str:
-        return f"{self.row.label}, {self.category.name}, seed {self.seed}"
+        parts = self.category.parts
+        what = f"one model for {', '.join(p.name for p in parts)}" if parts else self.category.name
+        return f"{self.row.label}, {what}, seed {self.seed}"
 
     @cached_property
     def key(self) -> str:
@@ -57,6 +69,11 @@ class Run:
             "root": str(self.category.root.resolve()),
             "weights": str(self.weights.resolve()) if self.weights else "",
         }
+        # Only where they say something: keys of other runs stay what they were before these existed.
+        if self.category.parts:
+            document["parts"] = [part.name for part in self.category.parts]
+        if self.checkpoint_by != CHECKPOINT_BY[0]:
+            document["checkpoint_by"] = self.checkpoint_by
         return sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:_KEY_LENGTH]
 
 
@@ -68,10 +85,11 @@ class Plan:
         experiment: whose.
         base: the settings that rows change.
         seeds: as given.
-        categories: those that runs are for.
+        categories: those that are evaluated, each by itself.
         runs: row by row, in each category by category and seed by seed.
         unavailable: row names and why they have no run.
         skipped: categories that have no run and why, a sentence each.
+        checkpoint_by: how every run's checkpoint is chosen; results of another choice do not belong here.
     """
 
     experiment: Experiment
@@ -81,6 +99,12 @@ class Plan:
     runs: tuple[Run, ...]
     unavailable: Mapping[str, str]
     skipped: tuple[str, ...]
+    checkpoint_by: str = CHECKPOINT_BY[0]
+
+    @property
+    def on_test_set(self) -> bool:
+        """Whether checkpoints are chosen on the test set, the paper's way."""
+        return self.checkpoint_by != CHECKPOINT_BY[0]
 
     @property
     def is_subset(self) -> bool:
@@ -104,6 +128,7 @@ class Request:
         seeds: one run each.
         textures: folder of textures such as DTD's images/, where the user has one.
         weights: files of backbones' weights by the backbones' names.
+        checkpoint_by: one of `realnet_edge.config.CHECKPOINT_BY`; "test-set" is the paper's way.
     """
 
     data: Path
@@ -112,6 +137,7 @@ class Request:
     seeds: tuple[int, ...] = (0,)
     textures: Path | None = None
     weights: Mapping[str, Path] = field(default_factory=dict)
+    checkpoint_by: str = CHECKPOINT_BY[0]
 
 
 def make_plan(experiment: Experiment, request: Request) -> Plan:
@@ -119,7 +145,7 @@ def make_plan(experiment: Experiment, request: Request) -> Plan:
 
     Raises:
         ConfigError: no seed, or one of them twice.
-        DataError: none of the categories can be used.
+        DataError: none of the categories can be used, or one where the experiment wants several as one.
     """
     seeds = request.seeds
     if not seeds or len(set(seeds)) < len(seeds):
@@ -128,6 +154,9 @@ def make_plan(experiment: Experiment, request: Request) -> Plan:
     categories, skipped = _usable(experiment, request) if experiment.runnable else ((), ())
     if not categories and experiment.runnable:
         raise DataError("\n".join([f"{experiment.title}: no category can be run.", *skipped]))
+    trained = categories
+    if experiment.joined and categories:
+        trained = (join_categories(request.data, categories),)
     unavailable = {row.name: row.missing for row in experiment.rows if row.change is None}
     runs: list[Run] = []
     for row in experiment.rows:
@@ -139,19 +168,31 @@ def make_plan(experiment: Experiment, request: Request) -> Plan:
             unavailable[row.name] = str(error).rstrip(".")
             continue
         weights = request.weights.get(settings.model.backbone)
-        runs += [Run(row, c, settings.with_seed(seed), weights) for c in categories for seed in seeds]
-    return Plan(experiment, request.base, seeds, categories, tuple(runs), unavailable, skipped)
+        how = request.checkpoint_by
+        runs += [Run(row, c, settings.with_seed(seed), weights, how) for c in trained for seed in seeds]
+    return Plan(
+        experiment=experiment,
+        base=request.base,
+        seeds=seeds,
+        categories=categories,
+        runs=tuple(runs),
+        unavailable=unavailable,
+        skipped=skipped,
+        checkpoint_by=request.checkpoint_by,
+    )
 
 
 def _usable(experiment: Experiment, request: Request) -> tuple[tuple[CategoryData, ...], tuple[str, ...]]:
     """Categories to run, and sentences on those that are left out."""
-    found: list[CategoryData] = []
+    found: dict[str, CategoryData] = {}
     skipped: list[str] = []
     asked = _asked(request)
     for place, name in asked:
         try:
             category = load_category(place, name)
-            _refuse_untestable(category)
+            _refuse_joined(category, experiment)
+            for single in category.singles:
+                _refuse_untestable(single, request.checkpoint_by)
         except (ConfigError, DataError) as error:
             skipped.append(f"{name}: {error}")
             continue
@@ -159,13 +200,13 @@ def _usable(experiment: Experiment, request: Request) -> tuple[tuple[CategoryDat
             title = DATA_SETS[experiment.data_set].title
             skipped.append(f"{name}: no category of {title}; --category {name} runs it all the same.")
             continue
-        found.append(category)
+        found |= {single.name: single for single in category.singles}
     if not request.categories:
         there = {name for _, name in asked}
         absent = [name for name in DATA_SETS[experiment.data_set].categories if name not in there]
         if absent:
             skipped.append(f"Not in {request.data}: {', '.join(absent)}.")
-    return tuple(found), tuple(skipped)
+    return tuple(found.values()), tuple(skipped)
 
 
 def _asked(request: Request) -> Sequence[tuple[Path, str]]:
@@ -174,10 +215,22 @@ def _asked(request: Request) -> Sequence[tuple[Path, str]]:
     return [(folder, folder.absolute().name) for folder in category_folders(request.data)]
 
 
-def _refuse_untestable(category: CategoryData) -> None:
+def _refuse_joined(category: CategoryData, experiment: Experiment) -> None:
+    if category.parts and not experiment.joined:
+        raise ConfigError(
+            f"{experiment.title} trains a model for each category; one for all of them together is tableS5."
+        )
+
+
+def _refuse_untestable(category: CategoryData, checkpoint_by: str) -> None:
     labels = {sample.label for sample in category.test}
     if labels != {0, 1}:
         what = "good test images" if 0 not in labels else "defective test images"
         raise DataError(f"{category.root} has no {what}, so there is no accuracy to measure.")
+    if checkpoint_by != CHECKPOINT_BY[0] and not category.has_masks:
+        raise DataError(
+            f"{category.root} has no masks, and by the test set a checkpoint is chosen by the mean of image "
+            "and pixel AUROC. Leave --checkpoint-by out."
+        )
     # Says how many good images are too few; the seed does not matter to that.
     make_splits(category, 0)

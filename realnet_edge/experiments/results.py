@@ -6,16 +6,17 @@ import dataclasses
 import fcntl
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from realnet_edge.config import CHECKPOINT_BY
 from realnet_edge.errors import DataError
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What one training of one category reached on its test images. `None` means not measurable.
+    """What one training reached on the test images of its category, or categories; None: not measurable.
 
     Attributes:
         key: of the run, as `Run.key`: the same settings, category, seed and data give the same.
@@ -35,6 +36,10 @@ class RunResult:
         arithmetic: what the training steps computed in.
         versions: software that took part, "name version" joined by ", ".
         finished: when, in UTC, ISO 8601.
+        checkpoint_by: one of `realnet_edge.config.CHECKPOINT_BY`; "test-set" is the paper's way, by which
+            the checkpoint is the best of all on these very test images.
+        by_category: where one model inspects several categories, the figures of each by its name: `images`
+            and the accuracy. The row's own are then their means, without an interval.
     """
 
     key: str
@@ -60,6 +65,18 @@ class RunResult:
     arithmetic: str
     versions: str
     finished: str
+    checkpoint_by: str = CHECKPOINT_BY[0]
+    by_category: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def singles(self) -> tuple[RunResult, ...]:
+        """A row for each category that the model inspects: this one where that is one alone."""
+        if not self.by_category:
+            return (self,)
+        return tuple(
+            dataclasses.replace(self, category=name, by_category={}, **figures)
+            for name, figures in self.by_category.items()
+        )
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import torch
 
 from realnet_edge import __version__
-from realnet_edge.bench import measure_accuracy, predict
+from realnet_edge.bench import Predictions, measure_accuracy, predict
 from realnet_edge.bench.drift import auroc_interval
-from realnet_edge.bench.testset import load_test_set
+from realnet_edge.bench.testset import TestSet, gather_test_set
+from realnet_edge.config import CHECKPOINT_BY
 from realnet_edge.data import Splits
 from realnet_edge.errors import ConfigError
+from realnet_edge.experiments.paper_choice import paper_choice
 from realnet_edge.experiments.place import Place
 from realnet_edge.experiments.plan import Run
 from realnet_edge.experiments.results import RunResult
@@ -78,15 +82,17 @@ def execute(
 
 
 def evaluate(run: Run, paths: CategoryPaths, machine: Machine) -> RunResult:
-    """The result row of a trained run: FP32 PyTorch on all test images, as `bench` measures it."""
+    """The result row of a trained run: FP32 PyTorch on all test images, as `bench` measures it.
+
+    One model for several categories is judged on each by itself: ranks across them say nothing of either.
+    """
     checkpoint = load_checkpoint(paths.checkpoint)
     category, config = run.category, run.settings.train
     splits = Splits.from_dict(checkpoint.splits)
-    test = load_test_set(category.root, category.name, splits=splits)
+    test = gather_test_set(category, splits=splits)
     with TorchRunner(checkpoint, threads=config.threads or usable_cores()) as runner:
         predictions = predict(runner, test.paths, _BATCH)
-        masks = test.masks(runner.input_size)
-    low, high = auroc_interval(test.labels, predictions)
+    figures = _by_category(test, predictions)
     facts = checkpoint.training
     return RunResult(
         key=run.key,
@@ -100,16 +106,49 @@ def evaluate(run: Run, paths: CategoryPaths, machine: Machine) -> RunResult:
         minutes=facts["minutes"],
         stopped=facts["stopped"],
         best_step=facts["best_step"],
-        images=len(test.samples),
-        **measure_accuracy(test.labels, masks, predictions).to_dict(),
-        image_auroc_low=low,
-        image_auroc_high=high,
+        **_together(figures),
         size_gib=(paths.checkpoint / WEIGHTS_FILE).stat().st_size / 2**30,
         device=_device(run, machine),
         arithmetic=facts["arithmetic"],
         versions=_versions(checkpoint),
         finished=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        checkpoint_by=run.checkpoint_by,
+        by_category=figures if category.parts else {},
     )
+
+
+def _by_category(test: TestSet, predictions: Predictions) -> dict[str, dict[str, Any]]:
+    """Images and accuracy of each category in a test set, by the names of `RunResult`'s fields."""
+    found = {}
+    for name in sorted(set(test.categories)):
+        own, places = test.of_category(name)
+        answers = Predictions(predictions.maps[places], predictions.scores[places], None)
+        masks = own.masks((answers.maps.shape[1], answers.maps.shape[2]))
+        low, high = auroc_interval(own.labels, answers)
+        found[name] = {
+            "images": len(own.samples),
+            **measure_accuracy(own.labels, masks, answers).to_dict(),
+            "image_auroc_low": low,
+            "image_auroc_high": high,
+        }
+    return found
+
+
+def _together(figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """The figures of all categories as one: means, where each has the figure, and the sum of the images."""
+    parts = list(figures.values())
+    if len(parts) == 1:
+        return parts[0]
+    means = {
+        name: None if any(part[name] is None for part in parts) else fmean(part[name] for part in parts)
+        for name in parts[0]
+    }
+    return {
+        **means,
+        "images": sum(part["images"] for part in parts),
+        "image_auroc_low": None,
+        "image_auroc_high": None,
+    }
 
 
 def _train(run: Run, paths: CategoryPaths, listeners: Listeners) -> None:
@@ -129,6 +168,7 @@ def _train(run: Run, paths: CategoryPaths, listeners: Listeners) -> None:
         weights=run.weights,
         resume=read_settings(paths.training) is not None,
         listeners=listeners,
+        choice=None if run.checkpoint_by == CHECKPOINT_BY[0] else paper_choice(run.category),
     )
 
 

@@ -67,7 +67,8 @@ def _summary(row: Row, plan: Plan, results: Mapping[str, RunResult]) -> RowSumma
     done: dict[str, dict[int, RunResult]] = {}
     for run in runs:
         if run.key in results:
-            done.setdefault(run.category.name, {})[run.seed] = results[run.key]
+            for result in results[run.key].singles:
+                done.setdefault(result.category, {})[run.seed] = result
     compared = {category.name for category in plan.compared}
     known = row.published.by_category
     same: Figures = ()

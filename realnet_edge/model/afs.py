@@ -9,6 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from realnet_edge.kernels.afs import afs_gather
+from realnet_edge.kernels.layout import is_channels_last
+
 # Keeps the min-max scaling finite where a channel does not move at all (official value).
 EPSILON = 1e-4
 
@@ -25,8 +28,12 @@ class FeatureSelection(nn.Module):
         standardise: apply the per-channel mean and scale.
         projected: planes are sums of all channels, weighted by the buffer `projection` (m, C), instead of
             the channels in `index` (paper table 5a: random linear projection).
+
+    Attributes:
+        fused: pick and standardise in one op; see `RealNet.use_kernels`.
     """
 
+    fused = False
     index: Tensor
     mean: Tensor
     scale: Tensor
@@ -45,17 +52,37 @@ class FeatureSelection(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, H, W) to (N, m, H, W)."""
+        # An exported graph is of standard operators.
+        if self.fused and not self.projected and not torch.compiler.is_exporting():
+            return self._in_one_op(features)
         selected = self._standardised(features)
         return F.conv2d(selected, self.projection[..., None, None]) if self.projected else selected
 
+    def _in_one_op(self, features: Tensor) -> Tensor:
+        if not self.standardise:
+            last = is_channels_last(features)
+            return features if self._whole else afs_gather(features, self.index, channels_last=last)
+        return afs_gather(
+            features,
+            self.index,
+            self.mean,
+            self.scale,
+            channels_last=is_channels_last(features),
+            # The steps one by one promote to the wider type.
+            dtype=torch.promote_types(features.dtype, self.mean.dtype),
+        )
+
+    @property
+    def _whole(self) -> bool:
+        """All of a tap in order, which needs no gather."""
+        return self.index.shape[0] == self.channels
+
     def _standardised(self, features: Tensor) -> Tensor:
-        # All of a tap in order needs no gather.
-        whole = self.index.shape[0] == self.channels
-        selected = features if whole else features.index_select(1, self.index)
+        selected = features if self._whole else features.index_select(1, self.index)
         if not self.standardise:
             return selected
-        mean = self.mean if whole else self.mean.index_select(0, self.index)
-        scale = self.scale if whole else self.scale.index_select(0, self.index)
+        mean = self.mean if self._whole else self.mean.index_select(0, self.index)
+        scale = self.scale if self._whole else self.scale.index_select(0, self.index)
         return (selected - mean[:, None, None]) * scale[:, None, None]
 
     @torch.no_grad()

@@ -72,6 +72,15 @@ class RealNet(nn.Module):
         """The reconstruction network of every block, finest first."""
         return [module for module in self.reconstruction if isinstance(module, ReconstructionUNet)]
 
+    def use_kernels(self, enabled: bool) -> None:
+        """Run AFS and RRS as fused ops (`realnet_edge.kernels`) instead of step by step, in training, too.
+
+        AFS gives the same numbers, RRS the same but for rounding. An export traces the steps either way.
+        """
+        for selection in self.selections():
+            selection.fused = enabled
+        self.rrs.fused = enabled
+
     def select(self, images: Tensor) -> list[Tensor]:
         """Selected (and standardised) features of images that `inputs` normalised, one tensor a block."""
         with torch.no_grad():
@@ -89,7 +98,7 @@ class RealNet(nn.Module):
     def from_selected(self, selected: list[Tensor]) -> RealNetOutput:
         """The trained part of the network, from selected features to logits."""
         reconstructed = [unet(block) for unet, block in zip(self.reconstruction, selected, strict=True)]
-        planes, indices = self.rrs(selected, reconstructed)
+        planes, indices = self.rrs(selected, reconstructed, self.discriminator.dtype)
         return RealNetOutput(self.discriminator(planes), indices, selected, reconstructed)
 
 

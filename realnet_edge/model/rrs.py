@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from realnet_edge.kernels.layout import is_channels_last
 from realnet_edge.kernels.rrs import rrs_gather, rrs_moments, rrs_select
 from realnet_edge.kernels.rrs_reference import choose_planes, mask_planes, residual_planes, take_planes
 
@@ -41,6 +42,11 @@ class Discriminator(nn.Module):
         )
         self.head = nn.Sequential(nn.Conv2d(8, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 3, padding=1))
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What it computes in, and so takes."""
+        return self.reduce.get_parameter("0.weight").dtype
+
     def forward(self, x: Tensor) -> Tensor:
         x = self.narrow(self.reduce(self.residual(x)))
         x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=True)
@@ -60,8 +66,8 @@ class ResidualSelection(nn.Module):
             hands on all planes in their own places, with those that were not chosen set to zero.
 
     Attributes:
-        fused: compute by `realnet_edge.kernels.rrs`; the plain path is what export traces, and what processes
-            that train together take, whose BatchNorm is over all of them.
+        fused: compute by `realnet_edge.kernels.rrs`; see `RealNet.use_kernels`. Processes that train together
+            take the plain path while they do: their BatchNorm is over all of them.
     """
 
     fused = False
@@ -74,21 +80,29 @@ class ResidualSelection(nn.Module):
         self.outputs = planes if order == "plane" else k_max + k_mean
         self.norm = nn.BatchNorm2d(planes, momentum=0.9, affine=False)
 
-    def forward(self, selected: Sequence[Tensor], reconstructed: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    def forward(
+        self,
+        selected: Sequence[Tensor],
+        reconstructed: Sequence[Tensor],
+        dtype: torch.dtype = torch.float32,
+    ) -> tuple[Tensor, Tensor]:
         """What the discriminator sees (N, `outputs`, H, W), and the chosen planes' int64 indices (N, k).
 
         Args:
             selected, reconstructed: (N, C_k, H_k, W_k) a block, finest first.
+            dtype: what the chosen planes are handed on in; all that decides is float32.
         """
-        if self.fused and type(self.norm) is nn.BatchNorm2d:
-            return self._by_kernels(*_one_dtype(selected, reconstructed))
+        shared = self.training and type(self.norm) is not nn.BatchNorm2d
+        # An exported graph is of standard operators.
+        if self.fused and not shared and not torch.compiler.is_exporting():
+            return self._by_kernels(*_one_dtype(selected, reconstructed), dtype)
         planes = residual_planes(selected, reconstructed)
         indices = choose_planes(self.norm(planes.detach()), self.k_max, self.k_mean)
         hand_on = mask_planes if self.order == "plane" else take_planes
-        return hand_on(planes, indices), indices
+        return hand_on(planes, indices).to(dtype), indices
 
     def _by_kernels(
-        self, selected: Sequence[Tensor], reconstructed: Sequence[Tensor]
+        self, selected: Sequence[Tensor], reconstructed: Sequence[Tensor], dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
         """The same without planes at full resolution that nobody sees."""
         with torch.no_grad():
@@ -100,7 +114,8 @@ class ResidualSelection(nn.Module):
         if self.order == "plane":
             places = indices.new_full((indices.shape[0], self.norm.num_features), -1)
             source = places.scatter_(1, indices, indices)
-        return rrs_gather(selected, reconstructed, source), indices
+        last = is_channels_last(selected[0])
+        return rrs_gather(selected, reconstructed, source, channels_last=last, dtype=dtype), indices
 
     def _statistics(
         self, selected: Sequence[Tensor], reconstructed: Sequence[Tensor]

@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from realnet_edge.config import norm_groups
+
 LEVELS = (1, 2, 4)
 RESIDUAL_BLOCKS = 2
 ATTENTION_FACTORS = (2, 4)
@@ -33,8 +35,7 @@ def group_norm(channels: int, group_width: int) -> nn.GroupNorm:
     reconstruction has to reproduce. The published networks, 128 channels and wider, have at least four
     a group; a narrow one has them with a `group_width` of 4. With 0, one group takes all.
     """
-    groups = math.gcd(32, channels, max(1, channels // group_width)) if group_width else 1
-    return nn.GroupNorm(groups, channels)
+    return nn.GroupNorm(norm_groups(channels, group_width), channels)
 
 
 def _zeroed(convolution: _Convolution) -> _Convolution:

@@ -6,7 +6,11 @@ from realnet_edge.synthesis.base import AnomalySource, Synthetic, blend, visible
 from realnet_edge.synthesis.bends import BendSource
 from realnet_edge.synthesis.cutpaste import CutPasteSource
 from realnet_edge.synthesis.foreground import ForegroundRule, foreground_mask
-from realnet_edge.synthesis.foreground_choice import choose_foreground, resolve_foreground
+from realnet_edge.synthesis.foreground_choice import (
+    choose_foreground,
+    foreground_of_files,
+    resolve_foreground,
+)
 from realnet_edge.synthesis.foreground_presets import PRESETS
 from realnet_edge.synthesis.patches import PatchSource
 from realnet_edge.synthesis.perlin import perlin_mask, perlin_noise
@@ -30,6 +34,7 @@ __all__ = [
     "blend",
     "choose_foreground",
     "foreground_mask",
+    "foreground_of_files",
     "make_source",
     "perlin_mask",
     "perlin_noise",

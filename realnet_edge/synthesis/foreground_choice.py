@@ -17,14 +17,16 @@ image is the foreground.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from realnet_edge.errors import ConfigError, DataError
-from realnet_edge.imaging import evenly_spread
+from realnet_edge.imaging import evenly_spread, load_image, preprocess
 from realnet_edge.synthesis.foreground import ForegroundRule, Method, Polarity, foreground_mask
 from realnet_edge.synthesis.foreground_presets import PRESETS
 
@@ -146,6 +148,30 @@ def resolve_foreground(
         return PRESETS[text], f"{PRESETS[text]}: published for {text}"
     rule = ForegroundRule.parse(text)
     return rule, f"{rule}: as given"
+
+
+def foreground_of_files(
+    paths: Sequence[Path], size: tuple[int, int], text: str, published: str | None = None
+) -> tuple[ForegroundRule, str]:
+    """`resolve_foreground` of image files, as training, preview and contact sheet look at them.
+
+    Up to 32 files, evenly spaced, are decoded. Those that cannot be are passed over: the check of all images
+    names them.
+
+    Args:
+        paths: good images.
+        size: (height, width) in pixels that they are brought to.
+        text, published: as `resolve_foreground`.
+
+    Raises:
+        ConfigError: `text` is no rule.
+        DataError: "auto" where no file could be decoded.
+    """
+    images = []
+    for index in evenly_spread(len(paths), MAX_IMAGES):
+        with suppress(DataError):
+            images.append(preprocess(load_image(paths[index]), size))
+    return resolve_foreground(text, images, published)
 
 
 def candidate_figures(images: Sequence[npt.NDArray[np.uint8]], rule: ForegroundRule) -> CandidateFigures:

@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 from realnet_edge.files import atomic_path
 
 
-def write_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
+def write_curves(path: Path, history: Sequence[dict[str, float]], judged_on: str) -> None:
     """Write losses, validation figures and learning rate over steps as a PNG.
 
     Args:
         history: one entry a validation, as `Progress.history` keeps them.
+        judged_on: what the accuracy is of, as `Validation.on`.
     """
     steps = [entry["step"] for entry in history]
     figure = Figure(figsize=(12, 3.6), layout="constrained")
@@ -29,7 +30,7 @@ def write_curves(path: Path, history: Sequence[dict[str, float]]) -> None:
         ("pixel_ap", "pixel AP", "#d55e00"),
     ):
         accuracy.plot(steps, [entry[name] for entry in history], marker=".", color=colour, label=label)
-    accuracy.set(title="validation on synthetic anomalies", xlabel="step", ylabel="percent", ylim=(0, 101))
+    accuracy.set(title=f"accuracy, {judged_on}", xlabel="step", ylabel="percent", ylim=(0, 101))
     accuracy.legend(loc="lower right")
     rate.plot(steps, [entry["learning_rate"] for entry in history], marker=".", color="#555555")
     rate.set(title="learning rate", xlabel="step", ylim=(0, None))

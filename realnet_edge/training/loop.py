@@ -23,7 +23,7 @@ from realnet_edge.training.samples import batches
 from realnet_edge.training.state import Progress, save_training_state
 from realnet_edge.training.statistics import refresh_statistics
 from realnet_edge.training.step import Step
-from realnet_edge.training.validation import Validation, validate
+from realnet_edge.training.validation import Validation
 
 # Cosine decay ends at this share of the peak rate.
 _FINAL_RATE = 0.01
@@ -82,6 +82,7 @@ class Loop:
         self.listeners = listeners
         self.group = group
         self.stopped = "steps"
+        self._judged_on = Validation.on
         self._sums = torch.zeros(2, dtype=torch.float64)
         self._counted = 0
 
@@ -160,6 +161,7 @@ class Loop:
         if not isinstance(found, Validation):
             # The losses were finite, the weights after the last step are not.
             raise self._diverged(str(found))
+        self._judged_on = found.on
         model.train()
         mean = self._sums / max(1, self._counted)
         self._sums, self._counted = torch.zeros(2, dtype=torch.float64), 0
@@ -183,7 +185,7 @@ class Loop:
             progress.stale += 1
         self.listeners.say(
             f"step {progress.step}  {progress.minutes:.1f} min  reconstruction {mean[0]:.4f}  segmentation "
-            f"{mean[1]:.4f}  validation: image AUROC {found.image_auroc:.2f}  pixel AUROC "
+            f"{mean[1]:.4f}  {found.on}: image AUROC {found.image_auroc:.2f}  pixel AUROC "
             f"{found.pixel_auroc:.2f}  pixel AP {found.pixel_ap:.2f}{'  *' if improved else ''}"
         )
 
@@ -192,7 +194,7 @@ class Loop:
         if not self.group.is_main:
             return None
         try:
-            return validate(self.prepared.model, self.prepared.validation, self.config.batch)
+            return self.prepared.judge(self.prepared.model, self.config.batch)
         except FloatingPointError as error:
             return str(error)
 
@@ -206,7 +208,7 @@ class Loop:
         save_training_state(
             self.folder, self.prepared.model, self.step, self.best, self.progress, self.settings
         )
-        write_curves(self.folder.parent / "training-curves.png", self.progress.history)
+        write_curves(self.folder.parent / "training-curves.png", self.progress.history, self._judged_on)
 
 
 def copy_state(model: RealNet) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,20 +15,17 @@ from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
 from realnet_edge.data import CategoryData, Splits, check_images, make_splits
 from realnet_edge.data.splits import MIN_GOOD_IMAGES
 from realnet_edge.errors import DataError
-from realnet_edge.imaging import evenly_spread, load_batch
 from realnet_edge.model import RealNet
 from realnet_edge.model.afs import channel_statistics, select_channels
 from realnet_edge.model.backbone import load_pretrained
 from realnet_edge.model.tiling import cut
-from realnet_edge.synthesis import ForegroundRule, resolve_foreground
-from realnet_edge.synthesis.foreground_choice import MAX_IMAGES
+from realnet_edge.synthesis import ForegroundRule, foreground_of_files
+from realnet_edge.synthesis.windows import JITTER_SHARE
 from realnet_edge.training.samples import AnomalyDataset, batches
+from realnet_edge.training.validation import Judge, Validation, validate
 
 # Keeps the numbers of AFS samples apart from those of training, which count from 0.
 _AFS_FIRST = 1 << 40
-# Training tiles are moved by up to this share of their side from where the engine cuts them, because no
-# camera sees a part at the same pixel twice.
-_JITTER = 1 / 16
 
 
 @dataclass(frozen=True)
@@ -38,17 +36,21 @@ class Prepared:
         model: with pretrained backbone, standardisation and AFS in place.
         splits: the good images by use.
         rule: foreground rule, or those of several categories, and `reason` why they were taken.
+        foregrounds: the same for people, a line a category.
         training, validation: the two sources of samples.
         weights: where the backbone's weights came from.
+        judge: what says how good the model is, and so which checkpoint is kept.
     """
 
     model: RealNet
     splits: Splits
     rule: str
     reason: str
+    foregrounds: tuple[str, ...]
     training: AnomalyDataset
     validation: AnomalyDataset
     weights: str
+    judge: Judge
 
 
 def prepare(
@@ -74,7 +76,9 @@ def prepare(
         for part in category.singles
     ]
     of_train = _rule_of_each(paths, category, choices)
-    training = AnomalyDataset(paths, grid, synthesis, of_train, train.seed, jitter=int(_JITTER * grid.side))
+    training = AnomalyDataset(
+        paths, grid, synthesis, of_train, train.seed, jitter=int(JITTER_SHARE * grid.side)
+    )
     # Validation judges images as they are: no rotation or flips, tiles where the engine cuts them.
     plain = SynthesisConfig(source=synthesis.source, foreground=synthesis.foreground)
     calibration = splits.paths(category.root, "calibration")
@@ -85,7 +89,14 @@ def prepare(
     origin = load_pretrained(model.backbone, model_config, weights)
     model.to(device)
     rule, reason = _in_words(category, choices)
-    return Prepared(model, splits, rule, reason, training, validation, origin)
+    names = [f" of {part.name}" for part in category.parts] or [""]
+    lines = tuple(f"foreground{name}: {why}" for name, (_, why) in zip(names, choices, strict=True))
+    judge: Judge = partial(_validate, validation)
+    return Prepared(model, splits, rule, reason, lines, training, validation, origin, judge)
+
+
+def _validate(dataset: AnomalyDataset, model: RealNet, batch: int) -> Validation:
+    return validate(model, dataset, batch)
 
 
 def _foreground(
@@ -94,8 +105,7 @@ def _foreground(
     """A single category's foreground rule, and why it was taken."""
     if not paths:
         raise DataError(f"no image of {category.name} is among those to train on: it needs more good images.")
-    sample = load_batch([paths[index] for index in evenly_spread(len(paths), MAX_IMAGES)], size)
-    return resolve_foreground(synthesis.foreground, list(sample), category.foreground)
+    return foreground_of_files(paths, size, synthesis.foreground, category.foreground)
 
 
 def _rule_of_each(

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from realnet_edge.config import BEFORE_TILES
+from realnet_edge.config import BEFORE_TILES, CHECKPOINT_BY
 from realnet_edge.data import CategoryData
 from realnet_edge.errors import CheckpointError
 from realnet_edge.files import recover_folder
@@ -38,7 +38,9 @@ def refuse_to_lose(
             raise CheckpointError(
                 f"no unfinished training in {paths.training} to resume. Leave --resume out."
             )
-        before = {**unfinished[1], "model": {**BEFORE_TILES, **unfinished[1].get("model", {})}}
+        # What trainings meant that were begun before these settings existed.
+        before = {"checkpoint_by": CHECKPOINT_BY[0], **unfinished[1]}
+        before = {**before, "model": {**BEFORE_TILES, **before.get("model", {})}}
         differing = _differences(before, settings)
         if differing:
             raise CheckpointError(

@@ -25,9 +25,9 @@ from torch.utils.data import DataLoader, Dataset
 from realnet_edge.config import SynthesisConfig
 from realnet_edge.imaging import load_batch
 from realnet_edge.synthesis import AnomalySource, ForegroundRule, foreground_mask, make_source, synthesise
+from realnet_edge.synthesis.windows import Window, draw_window, level_with
 from realnet_edge.tiles import TileGrid
 from realnet_edge.training.distributed import Group
-from realnet_edge.training.windows import Window, draw_window, level_with
 
 
 class Item(NamedTuple):

@@ -72,12 +72,22 @@ def save_training_state(
 
 
 def read_settings(folder: Path) -> tuple[Progress, dict[str, Any]] | None:
-    """Progress and settings of an unfinished training, or None where there is none."""
+    """Progress and settings of an unfinished training, or None where there is none.
+
+    Raises:
+        CheckpointError: there is something else in its place.
+    """
+    saved = _read_document(folder)
+    return None if saved is None else saved[:2]
+
+
+def _read_document(folder: Path) -> tuple[Progress, dict[str, Any], dict[str, Any]] | None:
+    """Progress, settings and the gradient scaler's state."""
     if not (folder / _DOCUMENT).is_file():
         return None
     try:
         document = read_json(folder / _DOCUMENT)
-        return Progress(**document["progress"]), document["settings"]
+        return Progress(**document["progress"]), document["settings"], document.get("scaler", {})
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(
             f"{folder / _DOCUMENT}: not a training state ({error}). Start again with --overwrite."
@@ -93,9 +103,10 @@ def load_training_state(folder: Path, model: RealNet, step: Step) -> tuple[Progr
     Raises:
         CheckpointError: there is no readable state in `folder`.
     """
-    saved = read_settings(folder)
+    saved = _read_document(folder)
     if saved is None:
         raise CheckpointError(f"no unfinished training in {folder} to resume.")
+    progress, _, scaler = saved
     try:
         tensors = load_file(folder / _TENSORS)
     except (OSError, SafetensorError) as error:
@@ -117,8 +128,7 @@ def load_training_state(folder: Path, model: RealNet, step: Step) -> tuple[Progr
     document = step.optimiser.state_dict()
     document["state"] = moments
     step.optimiser.load_state_dict(document)
-    scaler = read_json(folder / _DOCUMENT).get("scaler")
     if scaler:
         step.scaler.load_state_dict(scaler)
     frozen = {k: v.clone() for k, v in model.state_dict().items() if k.startswith("backbone.")}
-    return saved[0], {**frozen, **best}
+    return progress, {**frozen, **best}

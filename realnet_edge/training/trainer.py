@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import platform
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 
 from realnet_edge import __version__
-from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
+from realnet_edge.config import CHECKPOINT_BY, ModelConfig, SynthesisConfig, TrainConfig
 from realnet_edge.data import CategoryData
 from realnet_edge.errors import ConfigError
 from realnet_edge.model.checkpoint import Checkpoint, save_checkpoint
@@ -22,6 +23,7 @@ from realnet_edge.training.preparation import Prepared, fit_features, prepare
 from realnet_edge.training.resuming import discard_leftovers, refuse_changed_images, refuse_to_lose
 from realnet_edge.training.state import Progress, load_training_state
 from realnet_edge.training.step import Step
+from realnet_edge.training.validation import Choice
 from realnet_edge.workspace import CategoryPaths
 
 _SILENT = Listeners()
@@ -38,6 +40,8 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     listeners: Listeners = _SILENT,
+    choice: Choice | None = None,
+    preset: dict[str, str] | None = None,
 ) -> Checkpoint:
     """Train RealNet on a category's good images and write its checkpoint.
 
@@ -50,6 +54,10 @@ def train(
         paths: where checkpoint and training state go.
         weights: a local file with the backbone's weights.
         listeners: who hears of the progress, in the first process.
+        choice: what the checkpoint is chosen by instead of good images that were set aside and synthetic
+            anomalies; for experiments, not for checkpoints that are to inspect parts.
+        preset: which preset the settings came from and why, {"name": ..., "reason": ...}, for the record; a
+            training that is resumed keeps what it began with.
 
     Raises:
         CheckpointError: a finished or unfinished training is in the way, or none is there to resume.
@@ -67,13 +75,17 @@ def train(
         "synthesis": synthesis.to_dict(),
         "train": config.to_dict(),
         "category": category.name,
+        "checkpoint_by": choice.name if choice else CHECKPOINT_BY[0],
     }
     heard = listeners if group.is_main else _SILENT
     with connected(group, compute.device), explained_memory(config):
         unfinished = group.on_main(lambda: refuse_to_lose(paths, settings, resume, overwrite))
         prepared = prepare(category, model_config, synthesis, config, weights, compute.device)
+        if choice is not None:
+            prepared = dataclasses.replace(prepared, judge=choice.judge)
         settings["splits"] = prepared.splits.to_dict()
         settings["arithmetic"] = compute.arithmetic
+        settings["preset"] = (unfinished or {}).get("preset", preset or {})
         if unfinished is not None:
             refuse_changed_images(unfinished["splits"], settings["splits"], category)
             _compare_arithmetic(unfinished["arithmetic"], compute, heard)
@@ -167,7 +179,8 @@ def _introduce(prepared: Prepared, compute: Compute, group: Group, heard: Listen
         f"{len(splits.train)} images to train, {len(splits.held_out)} held out, "
         f"{len(splits.calibration)} for calibration; backbone weights: {prepared.weights}; on {where}"
     )
-    heard.say(f"foreground: {prepared.rule} ({prepared.reason})")
+    for line in prepared.foregrounds:
+        heard.say(line)
 
 
 def _summary(progress: Progress) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,13 +19,16 @@ ROUNDS = 2
 
 @dataclass(frozen=True)
 class Validation:
-    """Accuracy on synthetic anomalies, in percent.
+    """Accuracy in percent, on synthetic anomalies unless a subclass says otherwise.
 
     Attributes:
         image_auroc: normal images against images with a synthetic anomaly; tiles, where images are cut.
         pixel_auroc: pixels of the anomalous images.
         pixel_ap: average precision over the same pixels; it still moves where AUROC is near 100.
+        on: what was judged, for people.
     """
+
+    on: ClassVar[str] = "validation"
 
     image_auroc: float
     pixel_auroc: float
@@ -33,6 +38,23 @@ class Validation:
     def score(self) -> float:
         """What the checkpoint is chosen by: the mean of image AUROC and pixel average precision."""
         return (self.image_auroc + self.pixel_ap) / 2
+
+
+# Judges a model with so many images at once.
+Judge = Callable[[RealNet, int], Validation]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a checkpoint is chosen by, where it is not the usual validation.
+
+    Attributes:
+        name: one of `realnet_edge.config.CHECKPOINT_BY`, for the record.
+        judge: its `Validation.score` decides.
+    """
+
+    name: str
+    judge: Judge
 
 
 @torch.no_grad()

@@ -87,7 +87,7 @@ def test_an_option_changes_its_setting_and_no_other(
 def test_every_setting_option_is_tried() -> None:
     others = {
         "name", "data", "categories", "workspace", "seeds", "preset_name", "textures", "weights",
-        "discard_checkpoints", "only_list", "as_json",
+        "checkpoint_by", "discard_checkpoints", "only_list", "as_json",
     }  # fmt: skip
     offered = {parameter.name for parameter in command.params} - others
     assert offered == {name for *_, expected in OPTIONS for name in expected}
@@ -103,6 +103,8 @@ def test_the_rest_reaches_the_request(asked: Any, tmp_path: Path) -> None:
     assert (request.data, request.categories, request.seeds) == (tmp_path, ("a", "b"), (0, 5))
     assert request.base.model == PRESETS["demo"].model
     assert request.textures == tmp_path
+    assert request.checkpoint_by == "validation"
+    assert asked("--checkpoint-by", "test-set")["request"].checkpoint_by == "test-set"
     assert request.weights == {"resnet34": Path("w.pth"), "resnet18": Path("v.pth")}
 
 

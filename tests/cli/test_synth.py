@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -69,8 +70,25 @@ def test_the_seed_decides_the_sheet(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tiles", "expected", "overlap"), [("1x2", [1, 2], 8), ("auto", [1, 2], 8), ("1x1", [1, 1], 0)]
+)
+def test_tiles_are_shown_in_place_of_images(
+    data: Path, tmp_path: Path, tiles: str, expected: list[int], overlap: int
+) -> None:
+    # Images of 80 x 100 pixels (height x width) on tiles of 64: two of them keep the width.
+    result = preview(data, tmp_path / "sheet.png", "--tiles", tiles, "--images", "2", "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert (document["tiles"], document["tile_overlap"]) == (expected, overlap)
+    cells = 10 + (expected != [1, 1])
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (cells * 64 + (cells - 1) * 6, 24 + 2 * 64 + 6)
+
+
+@pytest.mark.parametrize(
     ("more", "named"),
     [
+        (("--tile-overlap", "9"), "Give --tiles"),
         (("--source", "paches:1"), "paches"),
         (("--foreground", "otsu"), "METHOD:POLARITY"),
     ],
@@ -97,3 +115,20 @@ def test_a_copy_of_a_published_data_set_gets_its_published_rule(mvtec_root: Path
     document = json.loads(CliRunner().invoke(cli, [*arguments, *more]).stdout)
     assert document["foreground"] == PRESETS["mvtec/screw"].to_dict()
     assert "published for mvtec/screw" in document["reason"]
+
+
+def test_several_categories_as_one_are_previewed_one_by_one(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data / "bolt", data / "nut")
+    arguments = [
+        "synth",
+        "preview",
+        "--data",
+        str(data),
+        "--category",
+        "all",
+        "--out",
+        str(tmp_path / "s.png"),
+    ]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 1
+    assert "one of bolt, nut" in result.stderr

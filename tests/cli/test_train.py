@@ -15,6 +15,7 @@ from PIL import Image
 from realnet_edge.cli.main import cli
 from realnet_edge.cli.train import command
 from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
+from realnet_edge.files import write_json
 from realnet_edge.presets import PRESETS
 
 
@@ -158,6 +159,20 @@ def test_weights_resume_overwrite_and_folders(started: Any, tmp_path: Path) -> N
     assert (seen["category"].name, seen["category"].root) == ("part", tmp_path)
 
 
+def test_the_preset_is_recorded_and_said_where_nobody_named_it(started: Any, tmp_path: Path) -> None:
+    unnamed = started()["preset"]
+    assert unnamed["name"] == "edge"
+    assert "1 good images of 8 x 8 pixels" in unnamed["reason"]
+    assert started("--preset", "demo")["preset"] == {"name": "demo", "reason": "named with --preset"}
+    # Begun with another one: that goes on, whatever would be taken here.
+    training = tmp_path / "ws" / "part" / "training"
+    training.mkdir(parents=True)
+    write_json(training / "state.json", {"progress": {}, "settings": {"preset": {"name": "demo"}}})
+    assert started("--resume")["model"] == PRESETS["demo"].model
+    assert started()["model"] == PRESETS["edge"].model
+    assert started("--resume", "--preset", "edge")["model"] == PRESETS["edge"].model
+
+
 def test_every_setting_has_an_option() -> None:
     """A setting that no option reaches would be one that users cannot change."""
     offered = {parameter.name for parameter in command.params}
@@ -177,6 +192,7 @@ def test_every_setting_has_an_option() -> None:
         (["--tile-overlap", "9"], "Give --tiles"),
         (["--tiles", "2x2", "--tile-overlap", "128"], "tile_overlap is 128"),
         (["--resume", "--overwrite"], "contradict"),
+        (["--checkpoint-by", "test-set"], "train never looks at test images"),
     ],
 )
 def test_wrong_options_are_usage_errors(tmp_path: Path, options: list[str], message: str) -> None:
@@ -192,15 +208,15 @@ def test_a_partial_copy_is_warned_of_and_its_published_foreground_is_taken(
     published_copy(tmp_path, "btad", "01", (400, 20, 49))
     asked: list[Any] = []
 
-    def reached(text: str, images: Any, published: str | None) -> None:
-        asked.extend([text, len(images), published])
+    def reached(paths: Any, _size: Any, text: str, published: str | None) -> None:
+        asked.extend([text, len(paths), published])
         raise ReachedError
 
-    monkeypatch.setattr("realnet_edge.training.preparation.resolve_foreground", reached)
+    monkeypatch.setattr("realnet_edge.training.preparation.foreground_of_files", reached)
     arguments = ["--data", str(tmp_path), "--category", "01", "--workspace", str(tmp_path / "ws")]
     result = CliRunner().invoke(command, arguments)
     assert isinstance(result.exception, ReachedError), result.output
-    assert asked == ["auto", 32, "btad/01"]
+    assert asked == ["auto", 280, "btad/01"]
     assert "Warning: the copy of BTAD 01 is incomplete: 20 of 21 test good." in result.stderr
 
 

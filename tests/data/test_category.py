@@ -133,3 +133,16 @@ def test_no_images(tmp_path: Path) -> None:
 def test_names_that_lead_elsewhere(mvtec: Path, name: str) -> None:
     with pytest.raises(ConfigError, match="not a plain name"):
         load_category(mvtec / "nut", name)
+
+
+@pytest.mark.parametrize("name", ["train", "test", "ground_truth"])
+def test_a_folder_inside_a_category_is_no_category(mvtec: Path, name: str) -> None:
+    with pytest.raises(DataError, match=f"'{name}' is a folder inside it, no category. Give --category nut,"):
+        load_category(mvtec / "nut", name)
+
+
+def test_a_part_may_be_called_as_a_folder_that_is_not_there(tmp_path: Path, write_images: Write) -> None:
+    write_images(tmp_path / "good", 30)
+    with pytest.raises(DataError, match="'good' is a folder inside it"):
+        load_category(tmp_path, "good")
+    assert load_category(tmp_path, "masks").name == "masks"

@@ -46,5 +46,5 @@ def test_a_category_of_that_name_is_itself(two: Path) -> None:
 
 def test_one_category_is_nothing_to_join(tmp_path: Path, published_copy: Callable[..., Path]) -> None:
     published_copy(tmp_path, "mpdd", "tubes", (30, 4, 5))
-    with pytest.raises(DataError, match="holds tubes alone"):
+    with pytest.raises(DataError, match="there is here: tubes"):
         load_category(tmp_path, "all")

@@ -39,6 +39,18 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> CategoryData:
 
 
 @pytest.fixture(scope="session")
+def pair(cells: CategoryData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with `cells` and `panes`, the same cells mirrored and darker."""
+    root = tmp_path_factory.mktemp("pair")
+    shutil.copytree(cells.root, root / "cells")
+    shutil.copytree(cells.root, root / "panes")
+    for path in (root / "panes").rglob("*.png"):
+        picture = np.fliplr(np.asarray(Image.open(path)))
+        Image.fromarray(picture if "ground_truth" in path.parts else picture // 2).save(path)
+    return root
+
+
+@pytest.fixture(scope="session")
 def tiny() -> Settings:
     """The preset `demo` on images of 64 pixels, for two steps."""
     chosen = PRESETS["demo"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from realnet_edge.data import CategoryData
-from realnet_edge.experiments.markdown import SELECTION_NOTE, SPLIT_NOTE
+from realnet_edge.experiments.markdown import SELECTION_NOTE, SPLIT_NOTE, TEST_SET_MARK, TEST_SET_NOTE
 from realnet_edge.experiments.output import document, write_experiment
 from realnet_edge.experiments.plan import Plan, Request, make_plan
 from realnet_edge.experiments.published import EXPERIMENTS
@@ -207,3 +208,30 @@ def test_figure5_is_drawn_once_there_is_a_point(
         assert picture.size[0] > 1000
         assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 50
     assert len(files) == 2
+
+
+def test_figures_of_checkpoints_chosen_on_the_test_set_are_marked_and_never_mixed(
+    screw: Path, request_for: MakeRequest, fill: Callable[..., dict[str, RunResult]], tmp_path: Path
+) -> None:
+    request = request_for(screw)
+    usual = make_plan(EXPERIMENTS["figure5"], request)
+    paper = make_plan(EXPERIMENTS["figure5"], dataclasses.replace(request, checkpoint_by="test-set"))
+    good = {("both-1-3", "screw", 0): {"image_auroc": 60.0, "pixel_auroc": 70.0, "pro_reference": 50.0}}
+    better = {("both-1-3", "screw", 0): {"image_auroc": 80.0, "pixel_auroc": 90.0, "pro_reference": 70.0}}
+    both = {**fill(usual, good), **fill(paper, better)}
+    pictures = []
+    for plan, shown, file in (
+        (usual, "60.00 / 70", "figure5-demo"),
+        (paper, "80.00 / 90", "figure5-demo-test-set"),
+    ):
+        text, files = write_experiment(tmp_path / "out", plan, both, "demo", [])
+        assert [f.name for f in files] == [f"{file}.md", f"{file}.png"]
+        (line,) = [line for line in text.splitlines() if line.startswith("| Max&Avg, 1/3 kept | 99.65")]
+        assert shown in line
+        assert (TEST_SET_MARK in text) == (TEST_SET_NOTE in text) == (plan is paper)
+        assert (SELECTION_NOTE in text) == (plan is usual)
+        # In the heading of every table of ours, and above them all.
+        assert text.count(TEST_SET_MARK) == (3 if plan is paper else 0)
+        assert document(plan, both, "demo", [])["checkpoint_by"] == plan.checkpoint_by
+        pictures.append(files[1].read_bytes())
+    assert pictures[0] != pictures[1]

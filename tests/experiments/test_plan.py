@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from realnet_edge.data import CategoryData
+from realnet_edge.data import CategoryData, load_category
 from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.experiments.plan import Request, Run, make_plan
 from realnet_edge.experiments.published import EXPERIMENTS
@@ -111,3 +112,48 @@ def test_the_key_is_of_what_decides_the_result(cells: CategoryData, tiny: Settin
         dataclasses.replace(run, weights=tmp_path / "w.pth"),
     ]
     assert len({run.key, *(other.key for other in others)}) == len(others) + 1
+
+
+def test_one_model_for_all_is_one_run_whatever_way_they_are_named(
+    pair: Path, request_for: MakeRequest
+) -> None:
+    plan = make_plan(EXPERIMENTS["tableS5"], request_for(pair, categories=("cells", "panes"), textures=pair))
+    assert [run.row.name for run in plan.runs] == ["own"]
+    assert "image_size is 64" in plan.unavailable["realnet"]
+    (run,) = plan.runs
+    assert [part.name for part in run.category.parts] == ["cells", "panes"]
+    assert [category.name for category in plan.categories] == ["cells", "panes"]
+    assert run.title == "RealNet, source of the preset, one model for cells, panes, seed 0"
+    (same,) = make_plan(EXPERIMENTS["tableS5"], request_for(pair, categories=("all",))).runs
+    assert same.key == run.key
+    with pytest.raises(DataError, match="two or more categories together"):
+        make_plan(EXPERIMENTS["tableS5"], request_for(pair, categories=("cells",)))
+    with pytest.raises(DataError, match="one for all of them together is tableS5"):
+        make_plan(EXPERIMENTS["table1"], request_for(pair, categories=("all",)))
+
+
+def test_other_parts_are_another_run(pair: Path, tiny: Settings) -> None:
+    joined = load_category(pair, "all")
+    third = dataclasses.replace(joined.parts[1], name="third")
+    row = EXPERIMENTS["tableS5"].rows[-1]
+    keys = {
+        Run(row, dataclasses.replace(joined, parts=parts), tiny, None).key
+        for parts in (joined.parts, (*joined.parts, third))
+    }
+    assert len(keys) == 2
+
+
+def test_the_papers_choice_of_the_checkpoint_needs_masks_and_is_another_run(
+    cells: CategoryData, request_for: MakeRequest, tmp_path: Path
+) -> None:
+    request = request_for(cells.root.parent, categories=("cells",))
+    usual = make_plan(EXPERIMENTS["table1"], request)
+    paper = make_plan(EXPERIMENTS["table1"], dataclasses.replace(request, checkpoint_by="test-set"))
+    assert not {run.key for run in usual.runs} & {run.key for run in paper.runs}
+    assert paper.on_test_set
+    assert not usual.on_test_set
+    shutil.copytree(cells.root, tmp_path / "bare")
+    shutil.rmtree(tmp_path / "bare/ground_truth")
+    bare = request_for(tmp_path, categories=("bare",), checkpoint_by="test-set")
+    with pytest.raises(DataError, match="has no masks"):
+        make_plan(EXPERIMENTS["table1"], bare)

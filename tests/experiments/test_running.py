@@ -15,15 +15,19 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from realnet_edge.bench import BenchSettings, run_bench
+from realnet_edge.bench import BenchSettings, predict, run_bench
 from realnet_edge.cli.main import cli
 from realnet_edge.data import CategoryData
 from realnet_edge.errors import ConfigError
+from realnet_edge.experiments.output import write_experiment
 from realnet_edge.experiments.place import Place
-from realnet_edge.experiments.plan import Run
+from realnet_edge.experiments.plan import Request, Run, make_plan
 from realnet_edge.experiments.published import EXPERIMENTS
 from realnet_edge.experiments.running import execute
 from realnet_edge.experiments.settings import Settings
+from realnet_edge.export import TorchRunner
+from realnet_edge.metrics import image_auroc
+from realnet_edge.model.checkpoint import load_checkpoint
 from realnet_edge.runtime.machine import describe_machine
 from realnet_edge.training import Listeners
 from realnet_edge.workspace import Workspace
@@ -118,6 +122,51 @@ def test_torchrun_is_refused(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match="without torchrun"):
         execute(run, Place.inside(tmp_path), MACHINE)
+
+
+def test_one_model_is_judged_on_each_category_by_itself(pair: Path, tiny: Settings, tmp_path: Path) -> None:
+    request = Request(pair, tiny, categories=("cells", "panes"))
+    plan = make_plan(EXPERIMENTS["tableS5"], request)
+    place = Place.inside(tmp_path)
+    assert execute(plan.runs[0], place, MACHINE)
+    results = place.results.rows()
+    (row,) = results.values()
+    assert (row.category, row.images, set(row.by_category)) == ("all", 16, {"cells", "panes"})
+    assert row.image_auroc_low is None
+    checkpoint = load_checkpoint(place.paths(plan.runs[0]).checkpoint)
+    with TorchRunner(checkpoint) as runner:
+        for part in plan.categories:
+            answers = predict(runner, [sample.path for sample in part.test], 4)
+            labels = [sample.label for sample in part.test]
+            assert row.by_category[part.name]["image_auroc"] == pytest.approx(
+                100 * image_auroc(labels, answers.scores), abs=0.01
+            )
+            assert row.by_category[part.name]["image_auroc_low"] is not None
+    text, _ = write_experiment(tmp_path, plan, results, "demo", [])
+    mean = sum(figures["image_auroc"] for figures in row.by_category.values()) / 2
+    assert row.image_auroc == pytest.approx(mean)
+    assert f"| RealNet, source of the preset | - | - | {mean:.2f} / " in text
+    assert "| RealNet (ResNet50, DTD) | 97.30 / 98.40 | - | not available" in text
+    assert text.count("### ") == 2
+
+
+def test_chosen_on_the_test_set_the_best_validation_is_the_figure(run: Run, tmp_path: Path) -> None:
+    settings = dataclasses.replace(run.settings.train, steps=3, validate_every=1)
+    chosen = dataclasses.replace(
+        run, settings=dataclasses.replace(run.settings, train=settings), checkpoint_by="test-set"
+    )
+    place = Place.inside(tmp_path)
+    heard: list[str] = []
+    assert execute(chosen, place, MACHINE, Listeners(heard.append))
+    (row,) = place.results.rows().values()
+    training = load_checkpoint(place.paths(chosen).checkpoint).training
+    assert row.checkpoint_by == training["checkpoint_by"] == "test-set"
+    assert row.image_auroc is not None
+    assert row.pixel_auroc is not None
+    assert training["best_score"] == pytest.approx((row.image_auroc + row.pixel_auroc) / 2, abs=0.02)
+    scores = [(entry["image_auroc"] + entry["pixel_auroc"]) / 2 for entry in training["history"]]
+    assert training["best_score"] == pytest.approx(max(scores))
+    assert sum("TEST SET: image AUROC" in line for line in heard) == 3
 
 
 @pytest.mark.slow

@@ -126,3 +126,30 @@ def test_selection_keeps_and_standardises_its_channels() -> None:
     torch.testing.assert_close(found[:, 1], (features[:, 3] + 2) * 0.5)
     plain = FeatureSelection(4, 4, standardise=False)
     torch.testing.assert_close(plain(features), features)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("planes", "standardise"), [(5, True), (5, False), (12, True), (12, False)])
+def test_the_fused_op_gives_the_same_numbers(
+    planes: int, standardise: bool, layout: torch.memory_format, dtype: torch.dtype
+) -> None:
+    selection = FeatureSelection(12, planes, standardise)
+    selection.draw(torch.Generator().manual_seed(3))
+    selection.mean.copy_(torch.randn(12))
+    selection.scale.copy_(torch.rand(12) + 0.5)
+    features = torch.randn(2, 12, 4, 3).to(dtype).contiguous(memory_format=layout)
+    expected = selection(features)
+    selection.fused = True
+    found = selection(features)
+    assert found.dtype == expected.dtype
+    assert torch.equal(found, expected)
+    assert found.is_contiguous(memory_format=layout)
+
+
+def test_a_projection_is_not_fused() -> None:
+    selection = drawn(True, 1)
+    features = torch.randn(2, 12, 4, 3)
+    expected = selection(features)
+    selection.fused = True
+    assert torch.equal(selection(features), expected)

@@ -15,7 +15,7 @@ from realnet_edge.model import RealNet
 from realnet_edge.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
 CONFIG = ModelConfig.for_backbone(
-    "tf_efficientnet_lite0", image_size=64, planes=(8, 16, 16), widths=(8, 8, 16), rrs_max=6, rrs_mean=5
+    "tf_efficientnet_lite0", image_size=64, planes=(8, 16, 16), widths=(8, 8, 24), rrs_max=6, rrs_mean=5
 )
 
 

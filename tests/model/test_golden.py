@@ -1,4 +1,4 @@
-"""Our RealNet against outputs of the official implementation (float32, CPU)."""
+"""Our RealNet against outputs of the official implementation (float32, CPU): plain path and fused ops."""
 
 from __future__ import annotations
 
@@ -37,7 +37,12 @@ def case(golden: Path, name: str) -> dict[str, Any]:
     return document
 
 
-def build(case: dict[str, Any]) -> RealNet:
+@pytest.fixture(scope="module", params=[False, True], ids=["plain", "kernels"])
+def kernels(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def build(case: dict[str, Any], kernels: bool) -> RealNet:
     """The official case's network with its weights filled in, through the key translation."""
     facts = case["case"]
     state = {}
@@ -65,17 +70,18 @@ def build(case: dict[str, Any]) -> RealNet:
     assert not set(ours) - set(own)
     assert all(key.endswith((".mean", ".scale")) for key in missing)
     model.load_state_dict({**own, **ours})
+    model.use_kernels(kernels)
     return model.eval()
 
 
 @pytest.fixture(scope="module")
-def output(case: dict[str, Any]) -> RealNetOutput:
+def output(case: dict[str, Any], kernels: bool) -> RealNetOutput:
     facts = case["case"]
     image = torch.from_numpy(
         fill_image("image", (facts["batch"], 3, facts["size"], facts["size"]), facts["seed"])
     )
     with torch.no_grad():
-        return build(case)(image)
+        return build(case, kernels)(image)
 
 
 def test_features_reconstructions_and_residuals(output: RealNetOutput, arrays: Arrays) -> None:
@@ -112,9 +118,9 @@ def test_map_and_scores(output: RealNetOutput, arrays: Arrays) -> None:
         np.testing.assert_allclose(image_score(maps, rule).numpy(), arrays[f"eval.{name}"], atol=1e-4)
 
 
-def test_five_training_steps(case: dict[str, Any], arrays: Arrays) -> None:
+def test_five_training_steps(case: dict[str, Any], kernels: bool, arrays: Arrays) -> None:
     facts = case["case"]
-    model = build(case).train()
+    model = build(case, kernels).train()
     optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-4)
     size, batch = facts["size"], facts["batch"]
     for step, expected in enumerate(arrays["train.losses_recon_seg"]):

@@ -68,3 +68,32 @@ def test_attention_stops_where_there_are_too_many_positions(limit: int, attendin
     blocks = [[m for m in unet.modules() if isinstance(m, AttentionBlock)] for unet in model.reconstruction]
     assert [len(found) for found in blocks] == attending
     assert model(torch.randn(1, 3, 64, 64)).logits.shape == (1, 2, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "group_width"), [(64, 24, 1), (64, 16, 2), (64, 8, 0), (128, 8, 1), (128, 16, 1)]
+)
+def test_the_smallest_settings_that_are_accepted_take_a_single_image(
+    size: int, width: int, group_width: int
+) -> None:
+    """A group of one value would be refused by PyTorch; at 64 pixels a stride of 16 leaves one pixel."""
+    config = ModelConfig.for_backbone(
+        "tf_efficientnet_lite0",
+        taps=(3,),
+        planes=(8,),
+        widths=(width,),
+        image_size=size,
+        group_width=group_width,
+    )
+    (unet,) = RealNet(config).unets()
+    features = torch.randn(1, 8, size // 16, size // 16)
+    assert unet(features).shape == features.shape
+
+
+def test_settings_that_would_leave_one_value_a_group_fail_where_they_are_not_refused() -> None:
+    with pytest.raises(ConfigError, match="128 or more"):
+        ModelConfig.for_backbone(
+            "tf_efficientnet_lite0", taps=(3,), planes=(8,), widths=(16,), image_size=64, rrs_max=4
+        )
+    with pytest.raises(ValueError, match="more than 1 value"):
+        ReconstructionUNet(8, 16)(torch.randn(1, 8, 4, 4))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.imaging import load_batch
@@ -12,6 +13,7 @@ from realnet_edge.synthesis import (
     ForegroundRule,
     choose_foreground,
     foreground_mask,
+    foreground_of_files,
     resolve_foreground,
 )
 
@@ -85,3 +87,19 @@ def test_auto_takes_the_published_rule_of_a_copy_and_says_so(bar_images: list[np
     # A data set without published rules, and a rule of one's own, are as before.
     assert resolve_foreground("auto", bar_images, "mvtec2/can") == choose_foreground(bar_images)
     assert resolve_foreground("whole", bar_images, "mvtec/pill")[0] == ForegroundRule()
+
+
+def test_files_that_cannot_be_decoded_are_passed_over(bar_images: list[np.ndarray], tmp_path: Path) -> None:
+    size = (bar_images[0].shape[0], bar_images[0].shape[1])
+    paths = []
+    for number, image in enumerate(bar_images):
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(image).save(paths[-1])
+    damaged = tmp_path / "damaged.png"
+    damaged.write_bytes(paths[0].read_bytes()[:60])
+    found = foreground_of_files([damaged, *paths], size, "auto")
+    assert found == resolve_foreground("auto", bar_images)
+    assert found[0].polarity == "dark"
+    assert foreground_of_files(paths, size, "auto", "mvtec/screw")[0] == PRESETS["mvtec/screw"]
+    with pytest.raises(DataError, match="no images"):
+        foreground_of_files([damaged], size, "auto")

@@ -34,7 +34,7 @@ from realnet_edge.training.step import Step
 from realnet_edge.workspace import Workspace
 
 MODEL = ModelConfig.for_backbone(
-    "tf_efficientnet_lite0", image_size=64, planes=(8, 16, 16), widths=(8, 8, 16), rrs_max=8, rrs_mean=8
+    "tf_efficientnet_lite0", image_size=64, planes=(8, 16, 16), widths=(8, 8, 24), rrs_max=8, rrs_mean=8
 )
 PLAIN = SynthesisConfig(source="patches:0.5,cutpaste:0.25,scratches:0.25")
 TRAIN = TrainConfig(batch=8, learning_rate=1e-3, threads=1, device="cpu")

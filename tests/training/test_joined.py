@@ -18,7 +18,7 @@ from realnet_edge.training.preparation import prepare
 from realnet_edge.workspace import Workspace
 
 MODEL = ModelConfig.for_backbone(
-    "tf_efficientnet_lite0", image_size=64, planes=(8, 16, 16), widths=(8, 8, 16), rrs_max=8, rrs_mean=8
+    "tf_efficientnet_lite0", image_size=64, planes=(8, 16, 16), widths=(8, 8, 24), rrs_max=8, rrs_mean=8
 )
 SYNTHESIS = SynthesisConfig(source="patches:1")
 TRAIN = TrainConfig(

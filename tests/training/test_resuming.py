@@ -42,6 +42,14 @@ def test_a_training_from_before_there_were_tiles_goes_on(paths: CategoryPaths) -
         refuse_to_lose(paths, {**SETTINGS, "model": {"tiles": [2, 2]}}, resume=True, overwrite=False)
 
 
+def test_how_the_checkpoint_is_chosen_must_not_change(paths: CategoryPaths) -> None:
+    """Trainings that do not say so were begun when there was one way alone."""
+    usual = {**SETTINGS, "checkpoint_by": "validation"}
+    assert refuse_to_lose(paths, usual, resume=True, overwrite=False) == SETTINGS
+    with pytest.raises(CheckpointError, match="checkpoint_by was validation, is test-set"):
+        refuse_to_lose(paths, {**SETTINGS, "checkpoint_by": "test-set"}, resume=True, overwrite=False)
+
+
 def test_a_changed_setting_is_named_with_both_values(paths: CategoryPaths) -> None:
     with pytest.raises(CheckpointError, match=r"settings: steps was 9, is 12; seed was 0, is 3\."):
         refuse_to_lose(paths, changed(steps=12, seed=3), resume=True, overwrite=False)

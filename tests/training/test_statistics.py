@@ -14,7 +14,7 @@ from realnet_edge.training.samples import AnomalyDataset, batches
 from realnet_edge.training.statistics import _FIRST, refresh_statistics
 
 CONFIG = ModelConfig.for_backbone(
-    "tf_efficientnet_lite0", image_size=64, planes=(8, 16, 16), widths=(8, 8, 16), rrs_max=8, rrs_mean=8
+    "tf_efficientnet_lite0", image_size=64, planes=(8, 16, 16), widths=(8, 8, 24), rrs_max=8, rrs_mean=8
 )
 
 

@@ -32,7 +32,7 @@ MODEL = ModelConfig.for_backbone(
     "tf_efficientnet_lite0",
     image_size=64,
     planes=(8, 16, 16),
-    widths=(8, 8, 16),
+    widths=(8, 8, 24),
     rrs_max=8,
     rrs_mean=8,
     match_exposure=True,

@@ -9,6 +9,9 @@ from realnet_edge.tiles import TileGrid
 
 Window = tuple[slice, slice]
 
+# Training tiles are moved by up to this share of their side from where the engine cuts them, because no
+# camera sees a part at the same pixel twice.
+JITTER_SHARE = 1 / 16
 # A tile carries an anomaly where this share of it is foreground; anomalies lie on the object.
 MIN_FOREGROUND = 0.005
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from realnet_edge.synthesis.windows import MIN_FOREGROUND, Window, draw_window, level_with
 from realnet_edge.tiles import TileGrid
-from realnet_edge.training.windows import MIN_FOREGROUND, Window, draw_window, level_with
 
 GRID = TileGrid(2, 3, 32, 8)
 

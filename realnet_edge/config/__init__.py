@@ -1,0 +1,49 @@
+"""Settings as frozen data classes, checked when made, and stored as JSON beside the weights."""
+
+from __future__ import annotations
+
+from realnet_edge.config.architecture import (
+    ARCHITECTURES,
+    blocks_of,
+    grouped,
+    multiple_of,
+    norm_groups,
+)
+from realnet_edge.config.model import (
+    BEFORE_TILES,
+    RRS_ORDERS,
+    SCORE_RULES,
+    SCORE_WINDOW,
+    SELECTIONS,
+    ModelConfig,
+)
+from realnet_edge.config.synthesis import (
+    DEFAULT_SOURCE,
+    SynthesisConfig,
+)
+from realnet_edge.config.training import (
+    CHECKPOINT_BY,
+    DEVICES,
+    PRECISIONS,
+    TrainConfig,
+)
+
+__all__ = [
+    "ARCHITECTURES",
+    "BEFORE_TILES",
+    "CHECKPOINT_BY",
+    "DEFAULT_SOURCE",
+    "DEVICES",
+    "PRECISIONS",
+    "RRS_ORDERS",
+    "SCORE_RULES",
+    "SCORE_WINDOW",
+    "SELECTIONS",
+    "ModelConfig",
+    "SynthesisConfig",
+    "TrainConfig",
+    "blocks_of",
+    "grouped",
+    "multiple_of",
+    "norm_groups",
+]
