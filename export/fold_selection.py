@@ -57,7 +57,7 @@ def fold_selection(model: ir.Model) -> int:
     folded = 0
     for node in list(model.graph):
         # Those that an earlier one took along have left the graph.
-        if node.graph is not None and node.outputs[0].uses():
+        if node.graph is not None:
             folded += _fold_from(model.graph, node)
     if folded:
         # What the moved steps read, and names that two of them may have got.
@@ -166,11 +166,11 @@ def _narrowed(graph: ir.Graph, node: ir.Node, selection: _Selection) -> ir.Value
         bias = bias * selection.scale if bias is not None else None
     if selection.shift is not None:
         bias = selection.shift + (0.0 if bias is None else bias)
-    name, _, _ = str(weight.name).rpartition(".")
-    inputs = {1: _initializer(graph, weight, f"{name}.weight", kernel)}
+    inputs = {1: _initializer(graph, weight, str(weight.name), kernel)}
     if bias is not None:
         old = node.inputs[2] if len(node.inputs) > 2 else None
-        inputs[2] = _initializer(graph, old, f"{name}.bias", bias)
+        name = f"{str(weight.name).removesuffix('.weight')}.bias" if old is None else str(old.name)
+        inputs[2] = _initializer(graph, old, name, bias)
     return _rebuilt(graph, node, inputs)
 
 
