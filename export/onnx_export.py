@@ -6,6 +6,7 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx_ir as ir
 import torch
 
 from realnet_edge import __version__
 from realnet_edge.errors import ExportError
+from realnet_edge.export.fold_selection import FOLD_SELECTION
 from realnet_edge.export.graph import OUTPUTS, EngineGraph
-from realnet_edge.export.parity import check_parity
+from realnet_edge.export.parity import check_parity, open_session, run_session
+from realnet_edge.export.passes import run_passes
 from realnet_edge.export.report import REPORT_NAME, ExportReport
 from realnet_edge.export.simplify import simplify
 from realnet_edge.files import atomic_folder, sha256_file, write_json
@@ -30,6 +34,8 @@ MODEL_NAME = "model.onnx"
 # A protobuf message ends at 2 GiB; the graph itself needs some of it.
 SINGLE_FILE_LIMIT = 2_000_000_000
 MIN_IMAGES = 2
+# What is rewritten once only the engine's outputs are given out.
+PASSES = (FOLD_SELECTION,)
 _VERSIONED = ("torch", "onnx", "onnxscript", "onnxruntime", "timm")
 
 
@@ -62,6 +68,10 @@ def onnx_from_checkpoint(
     with atomic_folder(path.parent) as folder:
         target = folder / path.name
         program = trace(graph, images)
+        _keep_engine_outputs(program)
+        # Weights beside the graph are too large to run the network after every pass: parity has to do.
+        probe = None if external else partial(_anomaly_map, images=images[:1])
+        passes = run_passes(program.model, PASSES, tolerance, probe)
         _stamp(program, checkpoint)
         program.save(target, external_data=external)
         del program
@@ -80,6 +90,7 @@ def onnx_from_checkpoint(
             opset=OPSET,
             images=len(images),
             tolerance=tolerance,
+            passes=passes,
             parity=parity,
             versions={"realnet-edge": __version__, **{name: version(name) for name in _VERSIONED}},
         )
@@ -135,12 +146,24 @@ def check_images(images: npt.NDArray[np.uint8], size: tuple[int, int]) -> None:
         )
 
 
+def _keep_engine_outputs(program: torch.onnx.ONNXProgram) -> None:
+    """Give out no inner stages: they keep their names in the graph, as far as passes leave them."""
+    outputs = program.model.graph.outputs
+    # One by one: onnx-ir takes those of a deleted slice for outputs still.
+    for value in list(outputs)[len(OUTPUTS) :]:
+        outputs.remove(value)
+
+
+def _anomaly_map(model: Any, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """What a graph in the making gives for images."""
+    session = open_session(ir.to_proto(model).SerializeToString())
+    return run_session(session, images, OUTPUTS[:1])[0]
+
+
 def _stamp(program: torch.onnx.ONNXProgram, checkpoint: Checkpoint) -> None:
-    """Keep the engine's outputs only, drop traces of the exporting machine, and say where it came from."""
+    """Drop traces of the exporting machine, and say where the graph came from."""
     model: Any = program.model
     graph = model.graph
-    for value in list(graph.outputs)[len(OUTPUTS) :]:
-        graph.outputs.remove(value)
     for node in graph.all_nodes():
         if node.op_type in ("Conv", "ConvTranspose"):
             # Named for its module, so that a user can say which layers quantisation shall spare.

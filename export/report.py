@@ -9,6 +9,7 @@ from typing import Any
 
 from realnet_edge.errors import ExportError
 from realnet_edge.export.parity import Parity
+from realnet_edge.export.passes import PassReport
 from realnet_edge.files import read_json
 
 REPORT_NAME = "export.json"
@@ -30,6 +31,7 @@ class ExportReport:
         opset: ONNX operator set.
         images: real images that parity was checked on.
         tolerance: largest absolute map difference that was allowed.
+        passes: what each rewrite of the graph did, in order.
         parity: the differences found, one entry a batch size.
         versions: package -> version.
     """
@@ -45,13 +47,17 @@ class ExportReport:
     opset: int
     images: int
     tolerance: float
+    passes: tuple[PassReport, ...]
     parity: tuple[Parity, ...]
     versions: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON document that `from_dict` takes back."""
-        parity = [dataclasses.asdict(p) for p in self.parity]
-        return {**dataclasses.asdict(self), "parity": parity, "input_size": list(self.input_size)}
+        lists = {
+            name: [dataclasses.asdict(entry) for entry in entries]
+            for name, entries in (("passes", self.passes), ("parity", self.parity))
+        }
+        return {**dataclasses.asdict(self), **lists, "input_size": list(self.input_size)}
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> ExportReport:
@@ -61,9 +67,10 @@ class ExportReport:
             ExportError: keys are missing or unknown.
         """
         try:
+            passes = tuple(PassReport(**entry) for entry in document["passes"])
             parity = tuple(Parity(**entry) for entry in document["parity"])
             height, width = document["input_size"]
-            return cls(**{**document, "parity": parity, "input_size": (height, width)})
+            return cls(**{**document, "passes": passes, "parity": parity, "input_size": (height, width)})
         except (KeyError, TypeError, ValueError) as error:
             raise ExportError(
                 f"not an export report ({error}). Export again with `realnet-edge export`."

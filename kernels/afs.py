@@ -61,12 +61,7 @@ def afs_gather(
     return result
 
 
-# Not `custom_op`: its first call imports PyTorch's compiler, which takes longer than importing PyTorch did.
-torch.library.define(_NAME, _SCHEMA, tags=torch.Tag.pt2_compliant_tag)
-
-
-@torch.library.impl(_NAME, "CompositeExplicitAutograd")
-def _afs_gather(
+def _compute(
     features: Tensor,
     index: Tensor,
     mean: Tensor | None,
@@ -117,6 +112,9 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     return spread.to(ctx.dtype), None, None, None, None, None
 
 
+# Not `custom_op`: its first call imports PyTorch's compiler, which takes longer than importing PyTorch did.
+torch.library.define(_NAME, _SCHEMA, tags=torch.Tag.pt2_compliant_tag)
+torch.library.impl(_NAME, "CompositeExplicitAutograd", _compute)
 torch.library.register_fake(_NAME, _fake)
 torch.library.register_autograd(_NAME, _backward, setup_context=_keep_for_backward)
 

@@ -14,7 +14,7 @@ from realnet_edge.kernels.spec import KernelSpec
 # Sizes of tiles, as the launchers choose them for planes that are large enough; smaller ones are masked.
 TILE = 1024
 SIDE_BY_SIDE = 64
-PLACED, COMPARED = 64, 256
+PLACED, COMPARED = 64, 64
 NARROW = 4
 # Blocks of the presets and of the published network.
 BLOCKS = (3, 4)

@@ -169,7 +169,6 @@ def _select(
     return indices
 
 
-@torch.library.register_fake(_SELECT)
 def _select_fake(
     selected: list[Tensor],
     reconstructed: list[Tensor],
@@ -206,7 +205,6 @@ def _gather(
     return out
 
 
-@torch.library.register_fake(_GATHER)
 def _gather_fake(
     selected: list[Tensor],
     reconstructed: list[Tensor],
@@ -247,7 +245,6 @@ def _gather_backward(
     return found
 
 
-@torch.library.register_fake(_BACKWARD)
 def _gather_backward_fake(
     gradient: Tensor,  # noqa: ARG001  # torch names it
     selected: list[Tensor],
@@ -271,6 +268,9 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
     return found, [-part for part in found], None, None, None
 
 
+torch.library.register_fake(_SELECT, _select_fake)
+torch.library.register_fake(_GATHER, _gather_fake)
+torch.library.register_fake(_BACKWARD, _gather_backward_fake)
 torch.library.register_autograd(_GATHER, _backward, setup_context=_keep_for_backward)
 
 

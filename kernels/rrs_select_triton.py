@@ -14,7 +14,7 @@ _BUSY = 512
 _MOST_PARTS = 16
 # Planes that one program of the ranking places, and how many it compares them with at once.
 _PLACED = 64
-_COMPARED = 256
+_COMPARED = 64
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton ships no types

@@ -76,4 +76,4 @@ def forecast(config: TrainConfig, progress: Progress, minutes_a_step: float) -> 
 
 
 def _duration(minutes: float) -> str:
-    return f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.1f} hours"
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} hours"

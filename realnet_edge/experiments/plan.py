@@ -191,8 +191,6 @@ def _usable(experiment: Experiment, request: Request) -> tuple[tuple[CategoryDat
         try:
             category = load_category(place, name)
             _refuse_joined(category, experiment)
-            for single in category.singles:
-                _refuse_untestable(single, request.checkpoint_by)
         except (ConfigError, DataError) as error:
             skipped.append(f"{name}: {error}")
             continue
@@ -200,7 +198,13 @@ def _usable(experiment: Experiment, request: Request) -> tuple[tuple[CategoryDat
             title = DATA_SETS[experiment.data_set].title
             skipped.append(f"{name}: no category of {title}; --category {name} runs it all the same.")
             continue
-        found |= {single.name: single for single in category.singles}
+        for single in category.singles:
+            try:
+                _refuse_untestable(single, request.checkpoint_by)
+            except DataError as error:
+                skipped.append(f"{single.name}: {error}")
+                continue
+            found[single.name] = single
     if not request.categories:
         there = {name for _, name in asked}
         absent = [name for name in DATA_SETS[experiment.data_set].categories if name not in there]

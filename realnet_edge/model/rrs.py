@@ -122,17 +122,16 @@ class ResidualSelection(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """What BatchNorm normalises by: in training the batch's own, which it then follows."""
         norm = self.norm
-        running = norm.running_mean, norm.running_var
-        if running[0] is None or running[1] is None:
-            raise TypeError("RRS's BatchNorm keeps running statistics")
+        running_mean, running_var = (norm.get_buffer(f"running_{name}") for name in ("mean", "var"))
         if not self.training:
-            return running[0], running[1]
+            return running_mean, running_var
         mean, variance = rrs_moments(selected, reconstructed)
         count = selected[0].shape[0] * selected[0].shape[2] * selected[0].shape[3]
-        norm.num_batches_tracked += 1
-        share = 1.0 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-        running[0].lerp_(mean, share)
-        running[1].lerp_(variance * (count / max(1, count - 1)), share)
+        seen = norm.get_buffer("num_batches_tracked")
+        seen += 1
+        share = 1.0 / float(seen) if norm.momentum is None else norm.momentum
+        running_mean.lerp_(mean, share)
+        running_var.lerp_(variance * (count / max(1, count - 1)), share)
         return mean, variance
 
 

@@ -26,10 +26,15 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         raise ReachedError
 
     monkeypatch.setattr("realnet_edge.calibrate.build_bundle", spy)
+    workspace = tmp_path / "ws"
+    # Whether there is a checkpoint is asked before anything that takes long is imported.
+    (workspace / "part/checkpoint").mkdir(parents=True)
+    (workspace / "part/checkpoint/checkpoint.json").touch()
 
     def call(*options: str) -> dict[str, Any]:
         seen.clear()
-        result = CliRunner().invoke(command, ["--category", "part", "--precision", "fp32", *options])
+        plain = ["--category", "part", "--precision", "fp32", "--workspace", str(workspace)]
+        result = CliRunner().invoke(command, [*plain, *options])
         assert isinstance(result.exception, ReachedError), result.output
         return {k: v for k, v in seen.items() if k != "progress"}
 
@@ -59,6 +64,6 @@ def test_an_option_changes_its_setting_and_no_other(
 def test_category_precision_backend_and_folders_reach_the_build(started: Any) -> None:
     data, workspace = started.folder / "data", started.folder / "ws"
     data.mkdir()
-    seen = started("--backend", "onnxruntime", "--data", str(data), "--workspace", str(workspace))
+    seen = started("--backend", "onnxruntime", "--data", str(data))
     assert (seen["category"], seen["precision"], seen["backend"]) == ("part", "fp32", "onnxruntime")
     assert (seen["data_root"], seen["workspace"]) == (data, workspace)

@@ -157,3 +157,16 @@ def test_the_papers_choice_of_the_checkpoint_needs_masks_and_is_another_run(
     bare = request_for(tmp_path, categories=("bare",), checkpoint_by="test-set")
     with pytest.raises(DataError, match="has no masks"):
         make_plan(EXPERIMENTS["table1"], bare)
+
+
+def test_a_category_that_cannot_be_judged_does_not_stop_the_others(
+    pair: Path, request_for: MakeRequest, tmp_path: Path
+) -> None:
+    for name in ("cells", "panes", "bare"):
+        shutil.copytree(pair / "cells", tmp_path / name)
+    shutil.rmtree(tmp_path / "bare/ground_truth")
+    request = request_for(tmp_path, categories=("all",), checkpoint_by="test-set")
+    plan = make_plan(EXPERIMENTS["tableS5"], request)
+    assert [part.name for part in plan.runs[0].category.parts] == ["cells", "panes"]
+    (sentence,) = plan.skipped
+    assert sentence.startswith("bare: ")

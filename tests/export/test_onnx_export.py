@@ -75,12 +75,32 @@ def test_report_lies_beside_the_graph(exported: tuple[Path, ExportReport]) -> No
     assert not report.external_data
 
 
+def test_the_last_taps_channels_are_selected_by_the_layer_that_makes_them(
+    exported: tuple[Path, ExportReport], checkpoint: Checkpoint
+) -> None:
+    path, report = exported
+    (fold,) = report.passes
+    assert (fold.name, fold.rewrites) == ("fold-selection", 1)
+    assert fold.nodes_after < fold.nodes_before
+    assert fold.max_abs is not None
+    assert fold.max_abs <= 1e-4
+    graph = onnx.load(path).graph
+    weights = {t.name: t.dims[0] for t in graph.initializer if t.name.startswith("model.backbone")}
+    assert list(weights.values())[-1] == checkpoint.config.planes[1]
+    # Every layer is named for its module still.
+    names = [node.name for node in graph.node if node.op_type == "Conv"]
+    assert sum(name.startswith("backbone.features.blocks.2") for name in names) > 0
+    assert not [name for name in names if name.startswith("node_")]
+
+
 def test_weights_over_the_limit_lie_beside_the_graph(
     slim: Checkpoint, images: Images, tmp_path: Path
 ) -> None:
     path = tmp_path / "onnx" / "model.onnx"
     report = onnx_from_checkpoint(slim, path, images, single_file_limit=1000)
     assert report.external_data
+    # Not compared pass by pass: parity with PyTorch is the check.
+    assert [found.max_abs for found in report.passes] == [None]
     assert report.files.keys() == {"model.onnx", "model.onnx.data"}
     assert path.with_name("model.onnx.data").stat().st_size > path.stat().st_size
     assert onnxruntime.InferenceSession(str(path)).run(None, {"image": images})[0].std() > 0
@@ -123,9 +143,9 @@ def test_every_stage_is_found_again_in_the_file(
     stages = stage_differences(graph, exported[0], images)
     blocks = [f"block{i}_{kind}" for kind in ("selected", "reconstructed") for i in range(2)]
     names = [stage.name for stage in stages]
+    # The last tap is no tensor of its own any more: its last layer makes what AFS keeps.
     assert names == [
         "tap0",
-        "tap1",
         *blocks,
         "residual_max",
         "residual_mean",

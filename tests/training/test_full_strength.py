@@ -219,7 +219,7 @@ def under_torchrun(category: CategoryData, workspace: Path) -> dict[str, Any]:
     command += ["-m", "realnet_edge", "train", "--json", "--data", str(category.root.parent)]
     command += ["--category", "cells", "--workspace", str(workspace), "--preset", "paper"]
     command += ["--backbone", "tf_efficientnet_lite0", "--image-size", "64", "--planes", "8,16,16"]
-    command += ["--widths", "8,8,16", "--rrs-max", "8", "--rrs-mean", "8", "--batch", "8", "--steps", "4"]
+    command += ["--widths", "8,8,24", "--rrs-max", "8", "--rrs-mean", "8", "--batch", "8", "--steps", "4"]
     command += ["--validate-every", "2", "--afs-batches", "1", "--statistics-batches", "2", "--threads", "1"]
     command += ["--workers", "0", "--learning-rate", "1e-3", "--device", "cpu", "--patience", "0"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
