@@ -62,7 +62,8 @@ def cast_fp16(source: Path, target: Path) -> HalfCast:
     ShapeInferencePass()(model)
     done = _Caster(model).run()
     with atomic_folder(target.parent) as folder:
-        size = sum(value.const_value.nbytes for value in model.graph.initializers.values())
+        held = [value.const_value for value in model.graph.initializers.values()]
+        size = sum(tensor.nbytes for tensor in held if tensor is not None)
         beside = f"{target.name}.data" if size > _SINGLE_FILE_LIMIT else None
         ir.save(model, folder / target.name, external_data=beside)
         _check(folder / target.name)
@@ -148,8 +149,8 @@ class _Caster:
         array = value.const_value.numpy()
         if not np.all(np.abs(array) <= LARGEST_HALF):
             raise ExportError(
-                f"{value.name} holds {float(np.abs(array).max()):.3g}, FP16 ends at {LARGEST_HALF:.0f}: build at "
-                "fp32."
+                f"{value.name} holds {float(np.abs(array).max()):.3g}, FP16 ends at {LARGEST_HALF:.0f}: "
+                "build at fp32."
             )
         half = _rounded_up(array) if scale else array.astype(np.float16)
         tensor = ir.tensor(half, name=f"{value.name}.half")
@@ -181,8 +182,8 @@ class _Caster:
         for value in self._graph.outputs:
             if value.dtype == ir.DataType.FLOAT16:
                 raise ExportError(
-                    f"output {value.name} comes straight from a layer with weights: nothing is left in float32 "
-                    "between them. This is no engine graph of this package."
+                    f"output {value.name} comes straight from a layer with weights, in FP16. This is no "
+                    "engine graph of this package."
                 )
 
 

@@ -1,4 +1,4 @@
-"""What a TensorRT engine is bound to: it is executable code, right for one graph, one TensorRT and one GPU."""
+"""What a TensorRT engine is bound to: it is machine code for one graph, one TensorRT and one GPU."""
 
 from __future__ import annotations
 

@@ -234,15 +234,15 @@ def _check_engine_key(manifest: Manifest) -> None:
     key = manifest.engine_key
     if (key is not None) != (manifest.backend == "tensorrt"):
         raise BundleError(
-            f"manifest.engine_key is {'there' if key else 'missing'} for {manifest.backend}: TensorRT engines "
-            "have one, no others do. Build the bundle again on the machine that shall run it."
+            f"manifest.engine_key is {'there' if key else 'missing'} for {manifest.backend}: TensorRT "
+            "engines have one, no others do. Build the bundle again on the machine that shall run it."
         )
     if key is not None and (
         key.precision != manifest.precision or (key.profile[0], key.profile[2]) != manifest.batch
     ):
         raise BundleError(
-            f"manifest.engine_key states {key.precision} and batches {key.profile[0]} to {key.profile[2]}, the "
-            f"manifest {manifest.precision} and {manifest.batch[0]} to {manifest.batch[1]}. Build it again."
+            f"manifest.engine_key states {key.precision} and batches {key.profile[0]} to {key.profile[2]}, "
+            f"the manifest {manifest.precision} and {manifest.batch[0]} to {manifest.batch[1]}: rebuild it."
         )
 
 

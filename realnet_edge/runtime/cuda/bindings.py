@@ -20,7 +20,6 @@ class BindingsDevice(CudaDevice):
     def __init__(self) -> None:
         self._device_memory: list[int] = []
         self._host_memory: list[int] = []
-        self._graphs: list[Any] = []
         self._stream: Any = None
         if not call(cudart.cudaGetDeviceCount):
             raise BackendError("no NVIDIA GPU: CUDA counts 0 devices.")
@@ -75,18 +74,19 @@ class BindingsDevice(CudaDevice):
             executable = call(cudart.cudaGraphInstantiate, recorded, 0)
         finally:
             call(cudart.cudaGraphDestroy, recorded)
-        self._graphs.append(executable)
-        return lambda: call(cudart.cudaGraphLaunch, executable, self._stream)
+        return Graph(
+            launch=lambda: call(cudart.cudaGraphLaunch, executable, self._stream),
+            release=lambda: call(cudart.cudaGraphExecDestroy, executable),
+        )
 
     def close(self) -> None:
         releases: list[tuple[Callable[..., Any], Any]] = [
-            *((cudart.cudaGraphExecDestroy, graph) for graph in self._graphs),
             *((cudart.cudaFreeHost, address) for address in self._host_memory),
             *((cudart.cudaFree, address) for address in self._device_memory),
         ]
         if self._stream is not None:
             releases.append((cudart.cudaStreamDestroy, self._stream))
-        self._graphs, self._host_memory, self._device_memory, self._stream = [], [], [], None
+        self._host_memory, self._device_memory, self._stream = [], [], None
         with contextlib.ExitStack() as stack:
             # All of them, whatever one answers; the first error is raised at the end.
             for release, handle in reversed(releases):

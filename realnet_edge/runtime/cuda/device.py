@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +12,15 @@ import numpy.typing as npt
 from realnet_edge.errors import BackendError
 from realnet_edge.runtime.cuda.packages import PACKAGES, find_package
 
-# What makes a captured graph, and the function that launches it.
-Graph = Callable[[], None]
 Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A captured graph: `launch` queues it, `release` frees it, once and before the device is closed."""
+
+    launch: Callable[[], None]
+    release: Callable[[], None]
 
 
 class CudaDevice(ABC):

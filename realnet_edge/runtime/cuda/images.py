@@ -56,8 +56,8 @@ class DeviceImages:
         strides = stated.get("strides")
         if strides is not None and tuple(strides) != _contiguous(shape, dtype.itemsize):
             raise BackendError(
-                f"images on the GPU have strides {tuple(strides)}: an engine reads (N, H, W, 3) bytes in a row. "
-                "Make them contiguous first."
+                f"images on the GPU have strides {tuple(strides)}: an engine reads (N, H, W, 3) bytes in a "
+                "row. Make them contiguous first."
             )
         stream = stated.get("stream")
         return cls(address, shape, dtype, None if stream is None else int(stream))

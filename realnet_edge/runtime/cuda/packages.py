@@ -11,10 +11,11 @@ PACKAGES = {"cuda-bindings": "cuda.bindings.runtime", "pycuda": "pycuda.driver"}
 
 def find_package() -> str | None:
     """The first of `PACKAGES` that is installed, None where none is; imports neither."""
-    for name, module in PACKAGES.items():
-        try:
-            if importlib.util.find_spec(module) is not None:
-                return name
-        except ModuleNotFoundError:  # not even the package that the module would lie in
-            continue
-    return None
+    return next((name for name, module in PACKAGES.items() if _installed(module)), None)
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package that the module would lie in
+        return False

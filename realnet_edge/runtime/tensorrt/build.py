@@ -112,9 +112,7 @@ def engine_from_onnx(
     before = _take_timing_cache(trt, config, timing_cache)
     parsed.messages.clear()
     start = time.perf_counter()
-    plan = run_cancellable(
-        lambda: parsed.builder.build_serialized_network(parsed.network, config), cancelled
-    )
+    plan = run_cancellable(lambda: parsed.builder.build_serialized_network(parsed.network, config), cancelled)
     seconds = time.perf_counter() - start
     del keeper
     if phases.failure is not None:
@@ -201,13 +199,13 @@ def _no_engine(trt: Any, source: Path, messages: Messages) -> str:
     said = messages.last(errors_only=False) or "nothing"
     if _MEMORY.search(said):
         advice = (
-            "The GPU ran out of memory: close what else uses it, lower --workspace-limit or the largest batch "
-            "(--batch), or add swap on a Jetson."
+            "The GPU ran out of memory: close what else uses it, lower --workspace-limit or the largest "
+            "batch (--batch), or add swap on a Jetson."
         )
     elif _NO_TACTIC.search(said):
         advice = (
-            "No kernel fitted a layer: raise --workspace-limit, or spare the layer that is named "
-            "with --exclude, or build at fp16 or fp32."
+            "No kernel fitted a layer: raise --workspace-limit, spare the layer that is named with --exclude "
+            "or build at fp16 or fp32."
         )
     else:
         advice = "Try a lower --builder-level or another --precision."

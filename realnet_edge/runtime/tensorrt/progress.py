@@ -75,7 +75,7 @@ def monitor(trt: Any, phases: Phases, cancelled: threading.Event) -> Any:
         def step_complete(self, phase_name: str, step: int) -> bool:
             try:
                 phases.step(phase_name, step)
-            except Exception as error:  # noqa: BLE001  # TensorRT's caller is noexcept: it would end the process
+            except Exception as error:  # noqa: BLE001  # out of here it would end the process
                 phases.failure = error
                 cancelled.set()
             return not cancelled.is_set()
@@ -97,22 +97,28 @@ def run_cancellable(work: Callable[[], _Result], cancelled: threading.Event) -> 
     """
     results: list[_Result] = []
     failures: list[BaseException] = []
+    ended = threading.Event()
 
     def body() -> None:
         try:
             results.append(work())
         except BaseException as error:  # noqa: BLE001  # handed to the waiting thread, which raises it
             failures.append(error)
+        finally:
+            ended.set()
 
-    thread = threading.Thread(target=body, name="tensorrt-build", daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(0.1)
-    except BaseException:
-        cancelled.set()
-        thread.join()
-        raise
+    threading.Thread(target=body, name="tensorrt-build").start()
+    # An event, not Thread.join: until Python 3.12 that takes a thread for ended after a signal in between.
+    interrupt: BaseException | None = None
+    while not ended.is_set():
+        try:
+            ended.wait(0.1)
+        except KeyboardInterrupt as error:  # noqa: PERF203  # ten times a second
+            # Waited for all the same: a process that ends inside TensorRT crashes.
+            interrupt = error
+            cancelled.set()
+    if interrupt is not None:
+        raise interrupt
     if failures:
         raise failures[0]
     return results[0]

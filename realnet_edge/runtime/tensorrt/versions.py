@@ -19,6 +19,7 @@ def flavour(trt: Any) -> str:
 
 
 def is_rtx(trt: Any) -> bool:
+    """Whether the module is TensorRT for RTX."""
     return flavour(trt) == RTX
 
 
@@ -38,8 +39,8 @@ def strongly_typed(trt: Any) -> int:
 def supports_gpu(trt: Any, compute_capability: str) -> bool:
     """Whether this release has kernels for a GPU.
 
-    TensorRT for RTX names what it has; data centre GPUs are not among it (9.0, 10.0), nor Jetsons (8.7, 11.0).
-    Of the others the builder knows.
+    TensorRT for RTX names what it has; data centre GPUs (9.0, 10.0) are not among it, nor are Jetsons
+    (8.7, 11.0). Of TensorRT's the builder knows.
     """
     if not is_rtx(trt):
         return True
