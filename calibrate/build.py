@@ -34,7 +34,7 @@ DEFAULT_FPR = 0.02
 # depthwise convolutions still costs it more accuracy than INT8 there saves time, and so do the raw features,
 # at the first layer of each U-Net. With that layer in INT8 right behind a float backbone it fails to compile.
 # TensorRT's layers give FP16: it spares the same ones, for the accuracy.
-_SPARED = {
+SPARED = {
     "onnxruntime": ("backbone", "reconstruction"),
     "openvino": ("backbone", "reconstruction.*.input_blocks.0"),
     "tensorrt": ("backbone", "reconstruction.*.input_blocks.0"),
@@ -204,7 +204,7 @@ def _quantised(graph: Path, target: Path, images: Any, backend: str, wanted: Bui
         target,
         images,
         method=wanted.method,
-        exclude=(*_SPARED[backend], *wanted.exclude),
+        exclude=(*SPARED[backend], *wanted.exclude),
         quantise_outputs=backend == "onnxruntime",
         asymmetric=backend == "openvino",
         weight_bits=wanted.bits(backend),

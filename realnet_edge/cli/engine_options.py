@@ -17,7 +17,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class BatchRange(click.ParamType):
-    """ "1:1:8" -> (1, 1, 8); their order is checked with the other settings."""
+    """Reads 1:1:8 as (1, 1, 8); their order is checked with the other settings."""
 
     name = "min:opt:max"
 
