@@ -104,7 +104,7 @@ def engine_from_onnx(
         ConfigError: a setting that this release does not have.
     """
     parsed = network_from_onnx(trt, source)
-    config = _configure(parsed, options)
+    config = configure(parsed, options)
     cancelled = threading.Event()
     what = f"building the {versions.flavour(trt)} engine"
     phases = Phases(what, progress or (lambda what, done, total: None))
@@ -126,7 +126,13 @@ def engine_from_onnx(
     return EngineBuild(seconds, plan.nbytes, parsed.network.num_layers, sizes)
 
 
-def _configure(parsed: ParsedNetwork, options: EngineOptions) -> Any:
+def configure(parsed: ParsedNetwork, options: EngineOptions) -> Any:
+    """The configuration of one build.
+
+    Raises:
+        BackendError: a profile that TensorRT refuses.
+        ConfigError: a setting that this release does not have.
+    """
     trt = parsed.trt
     config = parsed.builder.create_builder_config()
     profile = parsed.builder.create_optimization_profile()
