@@ -163,6 +163,8 @@ class Manifest:
         document = dataclasses.asdict(self)
         document["outputs"] = list(self.outputs)
         document["batch"] = list(self.batch)
+        if self.engine_key is not None:
+            document["engine_key"]["profile"] = list(self.engine_key.profile)
         return {"schema_version": document.pop("schema_version"), **document}
 
     @classmethod

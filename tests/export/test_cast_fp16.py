@@ -106,6 +106,27 @@ def test_weights_take_half_the_room(
     assert 0.45 < tensorrt_graphs["fp16"].stat().st_size / exported[0].stat().st_size < 0.6
 
 
+def test_weights_beside_the_graph_are_read_and_written(
+    exported: tuple[Path, ExportReport],
+    tensorrt_graphs: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("realnet_edge.export.cast_fp16._SINGLE_FILE_LIMIT", 1000)
+    source, target = tmp_path / "a" / "model.onnx", tmp_path / "b" / "model.onnx"
+    source.parent.mkdir()
+    onnx.save_model(onnx.load(exported[0]), source, save_as_external_data=True, location="model.onnx.data")
+    cast_fp16(source, target)
+    assert sorted(file.name for file in target.parent.iterdir()) == ["model.onnx", "model.onnx.data"]
+    assert target.with_name("model.onnx.data").stat().st_size > target.stat().st_size
+    image = {"image": np.zeros((1, 128, 128, 3), np.uint8)}
+    found, same = (
+        onnxruntime.InferenceSession(str(path)).run(None, image)[0]
+        for path in (target, tensorrt_graphs["fp16"])
+    )
+    np.testing.assert_array_equal(found, same)
+
+
 def small_graph(path: Path, weight: float, quantised: bool = False, scale: float = 1.0) -> Path:
     """Convolution, square, top-k by maximum, convolution, sum: the least that has every kind of place."""
     weights = {

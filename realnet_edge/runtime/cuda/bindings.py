@@ -55,7 +55,10 @@ class BindingsDevice(CudaDevice):
     def synchronise(self) -> None:
         call(cudart.cudaStreamSynchronize, self._stream)
 
-    def wait_for(self, stream: int) -> None:
+    def wait_for(self, stream: int | None) -> None:
+        if stream is None:
+            call(cudart.cudaDeviceSynchronize)
+            return
         call(cudart.cudaStreamSynchronize, cudart.cudaStream_t(stream))
 
     def capture(self, work: Callable[[], None]) -> Graph | None:

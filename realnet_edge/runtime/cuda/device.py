@@ -63,8 +63,8 @@ class CudaDevice(ABC):
         """Wait for all that was queued; here an error of queued work comes to light."""
 
     @abstractmethod
-    def wait_for(self, stream: int) -> None:
-        """Wait for another stream's work, whose handle a producer gave."""
+    def wait_for(self, stream: int | None) -> None:
+        """Wait for another stream's work, whose handle a producer gave; None waits for all streams."""
 
     @abstractmethod
     def capture(self, work: Callable[[], None]) -> Graph | None:

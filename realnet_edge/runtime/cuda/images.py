@@ -20,12 +20,14 @@ class DeviceImages:
         address: of the first byte.
         shape: as the producer states it.
         dtype: as the producer states it.
-        stream: handle of the stream whose work must be done before the bytes are read; None where none is.
+        ready: nothing is at work on the bytes any more.
+        stream: handle of the stream that may be, where it is not ready; None where the producer does not say.
     """
 
     address: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    ready: bool
     stream: int | None
 
     @property
@@ -60,7 +62,9 @@ class DeviceImages:
                 "row. Make them contiguous first."
             )
         stream = stated.get("stream")
-        return cls(address, shape, dtype, None if stream is None else int(stream))
+        # Version 3 says by a stream of None that there is nothing to wait for; version 2 says nothing.
+        ready = stream is None and "stream" in stated
+        return cls(address, shape, dtype, ready, None if stream is None else int(stream))
 
 
 def _contiguous(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:

@@ -53,7 +53,7 @@ class PycudaDevice(CudaDevice):
     def synchronise(self) -> None:
         _checked(self._stream.synchronize)
 
-    def wait_for(self, stream: int) -> None:
+    def wait_for(self, stream: int | None) -> None:
         # pycuda wraps no foreign stream: wait for all of them.
         _checked(self._context.synchronize)
 

@@ -170,10 +170,11 @@ class _Session:
 
     def close(self) -> None:
         # TensorRT's objects first, in the order of their making backwards, then the memory they used.
-        self._device.synchronise()
-        self._drop_graph()
-        del self._context, self._loaded
-        self._device.close()
+        with ExitStack() as release:
+            release.callback(self._device.close)
+            release.callback(self._drop_objects)
+            release.callback(self._drop_graph)
+            self._device.synchronise()
 
     def _run_from_host(self, images: npt.NDArray[np.uint8], again: bool) -> None:
         self._part(self._image)[:] = images.reshape(-1)
@@ -187,7 +188,7 @@ class _Session:
         self._device.synchronise()
 
     def _run_in_place(self, images: DeviceImages) -> None:
-        if images.stream is not None:
+        if not images.ready:
             self._device.wait_for(images.stream)
         self._set_address(INPUT, images.address)
         try:
@@ -218,6 +219,9 @@ class _Session:
         # Once it failed it would fail each time.
         self._capture = graph is not None
         return graph
+
+    def _drop_objects(self) -> None:
+        del self._context, self._loaded
 
     def _drop_graph(self) -> None:
         graph, self._graph = self._graph, None
