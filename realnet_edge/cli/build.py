@@ -57,9 +57,7 @@ if TYPE_CHECKING:
 @tolerance_option
 @engine_options
 @json_option
-@click.pass_context
 def command(
-    context: click.Context,
     category: str,
     precision: str,
     backend: str | None,
@@ -94,7 +92,8 @@ def command(
     need_training_packages("build")
     from realnet_edge.calibrate import BuildOptions, build_bundle, shortfall
 
-    max_batch_given = context.get_parameter_source("max_batch") is not ParameterSource.DEFAULT
+    max_batch_source = click.get_current_context().get_parameter_source("max_batch")
+    max_batch_given = max_batch_source is not ParameterSource.DEFAULT
     options = BuildOptions(
         fpr,
         max_batch,

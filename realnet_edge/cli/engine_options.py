@@ -16,26 +16,24 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class BatchRange(click.ParamType):
+def _read_batch(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> tuple[int, int, int] | None:
     """Reads 1:1:8 as (1, 1, 8); their order is checked with the other settings."""
-
-    name = "min:opt:max"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int, int]:
-        try:
-            low, best, high = (int(part) for part in str(value).split(":"))
-        except ValueError:
-            self.fail(f"{value!r}: give three numbers, such as 1:1:8.", param, ctx)
-        return low, best, high
+    if value is None:
+        return None
+    try:
+        low, best, high = (int(part) for part in value.split(":"))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r}: give three numbers, such as 1:1:8.") from error
+    return low, best, high
 
 
 # Each is a field of `EngineOptions` by its own name; none has a default but that of the field.
 _OPTIONS = (
     click.option(
         "--batch",
-        type=BatchRange(),
+        callback=_read_batch,
         metavar="MIN:OPT:MAX",
         help="TensorRT: batches it takes, quickest at OPT; instead of --max-batch.",
     ),
