@@ -274,20 +274,24 @@ def test_an_error_while_progress_is_shown_ends_the_build(toy_graph: Path, tmp_pa
 
 
 _INTERRUPTED = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 import tensorrt_rtx as trt
 from realnet_edge.runtime.tensorrt import EngineOptions, engine_from_onnx
 # A process that was started in the background ignores Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+seen = []
 def press(what, done, total):
-    if done:
+    seen.append(done)
+    if len(seen) == 2:
         os.kill(os.getpid(), signal.SIGINT)
+        # The main thread hears it meanwhile.
+        time.sleep(1)
 try:
     engine_from_onnx(trt, Path(sys.argv[1]), Path(sys.argv[2]), EngineOptions(), progress=press)
     print("built")
 except KeyboardInterrupt:
-    print("interrupted")
+    print("interrupted", len(seen))
 """
 
 
@@ -299,5 +303,5 @@ def test_ctrl_c_ends_a_build_and_leaves_nothing(toy_graph: Path, tmp_path: Path)
         timeout=120,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+    assert (done.returncode, done.stdout) == (0, "interrupted 2\n"), done.stderr
     assert not list(tmp_path.iterdir())
