@@ -5,18 +5,19 @@ from __future__ import annotations
 import dataclasses
 import platform
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from realnet_edge import __version__
-from realnet_edge.bundle import Bundle, Calibration, InputSpec, Manifest, write_bundle
+from realnet_edge.bundle import Bundle, Calibration, EngineKey, InputSpec, Manifest, write_bundle
 from realnet_edge.calibrate.measure import Progress, drift, predict
-from realnet_edge.calibrate.openvino_build import ENGINE_NAME, ir_from_onnx
+from realnet_edge.calibrate.openvino_build import ir_from_onnx
 from realnet_edge.calibrate.quantise import DEFAULT_METHOD, WEIGHT_BITS, quantise_onnx
 from realnet_edge.calibrate.sources import Sources, ensure_onnx, open_sources
+from realnet_edge.calibrate.tensorrt_build import Tell, plan_from_onnx
 from realnet_edge.calibrate.threshold import conformal_threshold
 from realnet_edge.errors import ConfigError
 from realnet_edge.export import TorchRunner
@@ -24,16 +25,19 @@ from realnet_edge.export.onnx_export import MODEL_NAME, TOLERANCE
 from realnet_edge.imaging import load_batch
 from realnet_edge.runtime import DEFAULT_BATCH_RANGE, best_backend, detect, open_runner, require_backend
 from realnet_edge.runtime.machine import describe_machine, int8_saturates, refuse_saturation
-from realnet_edge.workspace import Workspace
+from realnet_edge.runtime.tensorrt import EngineOptions
+from realnet_edge.workspace import TIMING_CACHES, Workspace
 
 DEFAULT_FPR = 0.02
 # ONNX Runtime's int8 kernels give int8, too coarse for what the residuals are the small difference of: with
 # all layers in INT8 a screw model's image AUROC fell from 70.5 to 32.1. OpenVINO's give float; a backbone of
 # depthwise convolutions still costs it more accuracy than INT8 there saves time, and so do the raw features,
 # at the first layer of each U-Net. With that layer in INT8 right behind a float backbone it fails to compile.
-_SPARED = {
+# TensorRT's layers give FP16: it spares the same ones, for the accuracy.
+SPARED = {
     "onnxruntime": ("backbone", "reconstruction"),
     "openvino": ("backbone", "reconstruction.*.input_blocks.0"),
+    "tensorrt": ("backbone", "reconstruction.*.input_blocks.0"),
 }
 
 
@@ -49,6 +53,9 @@ class BuildOptions:
             needs in float.
         tolerance: largest difference of the exported graph's maps from PyTorch's, see `ensure_onnx`.
         weight_bits: bits of INT8 weights, 7 or 8; None takes 8, or 7 where this processor would cut off sums.
+        engine: settings of TensorRT's builder, whose largest batch stands in for `max_batch`; None for the
+            default ones with batches of 1 to `max_batch`.
+        timing_cache: folder where TensorRT's times of kernels are kept; None for one in the workspace.
     """
 
     target_fpr: float = DEFAULT_FPR
@@ -57,6 +64,8 @@ class BuildOptions:
     exclude: tuple[str, ...] = ()
     tolerance: float = TOLERANCE
     weight_bits: int | None = None
+    engine: EngineOptions | None = None
+    timing_cache: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse values before any work is done."""
@@ -71,10 +80,29 @@ class BuildOptions:
                 f"weight_bits is {self.weight_bits!r}: give {' or '.join(map(str, WEIGHT_BITS))}."
             )
 
+    def bits(self, backend: str) -> int:
+        """Bits of INT8 weights: as asked for, else what the backend computes here without losing sums."""
+        return self.weight_bits or (7 if backend != "tensorrt" and int8_saturates() else 8)
+
     @property
-    def bits(self) -> int:
-        """Bits of INT8 weights: as asked for, else what this processor computes without losing sums."""
-        return self.weight_bits or (7 if int8_saturates() else 8)
+    def builder(self) -> EngineOptions:
+        """Settings of TensorRT's builder."""
+        return self.engine or EngineOptions(batch=(1, 1, self.max_batch))
+
+    def batch(self, backend: str) -> tuple[int, int]:
+        """Smallest and largest batch that the manifest allows."""
+        if backend != "tensorrt":
+            return 1, self.max_batch
+        return self.builder.batch[0], self.builder.batch[2]
+
+
+@dataclass(frozen=True)
+class _Engine:
+    """What was built: name inside the bundle -> file, and for TensorRT the key and what the build took."""
+
+    files: dict[str, Path]
+    key: EngineKey | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 def build_bundle(
@@ -86,6 +114,7 @@ def build_bundle(
     data_root: Path | None = None,
     options: BuildOptions | None = None,
     progress: Progress | None = None,
+    tell: Tell | None = None,
 ) -> Bundle:
     """Build the bundle of a trained category; one that is there already is replaced only at success.
 
@@ -97,46 +126,76 @@ def build_bundle(
         workspace: where checkpoint, graph and bundle lie.
         category: the trained category.
         precision: "fp32", "fp16" or "int8".
-        backend: "openvino" or "onnxruntime"; None takes the best one that this machine has.
+        backend: "tensorrt", "openvino" or "onnxruntime"; None takes the best one that this machine has.
         data_root: folder that holds the category's images, where they were moved since training.
         options: threshold, batch and calibration.
         progress: told of each step.
+        tell: told in a sentence what else is worth knowing, such as why an engine is built anew.
 
     Raises:
-        BackendError: a backend that is missing here or cannot do the precision.
+        BackendError: a backend that is missing here or cannot do the precision; a TensorRT build that failed.
+        ConfigError: settings of TensorRT's builder for another backend.
         CheckpointError, DataError, ExportError: as `open_sources`, `ensure_onnx` and `quantise_onnx`.
     """
     wanted = options or BuildOptions()
     report = progress or _silent
     chosen = backend or best_backend(precision)
     require_backend(chosen, precision)
-    if precision == "int8":
-        refuse_saturation(wanted.bits, f"{category} for {chosen}")
+    if chosen != "tensorrt" and (wanted.engine is not None or wanted.timing_cache is not None):
+        raise ConfigError(f"settings of TensorRT's builder mean nothing to {chosen}: leave them out.")
+    if precision == "int8" and chosen != "tensorrt":
+        refuse_saturation(wanted.bits(chosen), f"{category} for {chosen}")
     sources = open_sources(workspace, category, data_root)
     report("exporting and checking the graph", 0, 1)
     graph, _, _ = ensure_onnx(sources, wanted.tolerance)
     report("exporting and checking the graph", 1, 1)
     with tempfile.TemporaryDirectory(dir=sources.paths.root, prefix=".build.") as scratch:
         report(f"building the {chosen} engine", 0, 1)
-        files = _build_engine(sources, graph, Path(scratch), chosen, precision, wanted)
+        if precision == "int8":
+            images = load_batch(sources.calibration, sources.size)
+            graph = _quantised(graph, Path(scratch, "int8", MODEL_NAME), images, chosen, wanted)
+        if chosen == "tensorrt":
+            cache = wanted.timing_cache or workspace.root / TIMING_CACHES
+            say = tell or (lambda text: None)
+            built = _build_plan(sources, graph, Path(scratch), precision, wanted, cache, report, say)
+        else:
+            built = _Engine(_engine_files(graph, Path(scratch), chosen, precision))
         report(f"building the {chosen} engine", 1, 1)
-        manifest = _manifest(sources, chosen, precision, wanted, files)
-        engine = Bundle(files[manifest.engine].parent, manifest, "")
+        manifest = _manifest(sources, chosen, precision, wanted, built)
+        engine = Bundle(built.files[manifest.engine].parent, manifest, "")
         complete = _measured(sources, engine, wanted, report)
-        return write_bundle(sources.paths.bundle(chosen, precision), files, complete)
+        return write_bundle(sources.paths.bundle(chosen, precision), built.files, complete)
 
 
-def _build_engine(
-    sources: Sources, graph: Path, scratch: Path, backend: str, precision: str, wanted: BuildOptions
-) -> dict[str, Path]:
-    """The engine's files: name inside the bundle -> file."""
-    if precision == "int8":
-        images = load_batch(sources.calibration, sources.size)
-        graph = _quantised(graph, scratch / "int8" / MODEL_NAME, images, backend, wanted)
+def _engine_files(graph: Path, scratch: Path, backend: str, precision: str) -> dict[str, Path]:
     if backend == "openvino":
         return ir_from_onnx(graph, scratch, precision)
     # Weights beside the graph are found by the name that the graph holds.
     return {file.name: file for file in sorted(graph.parent.glob(f"{graph.name}*"))}
+
+
+def _build_plan(
+    sources: Sources,
+    graph: Path,
+    scratch: Path,
+    precision: str,
+    wanted: BuildOptions,
+    timing_cache: Path,
+    report: Progress,
+    tell: Tell,
+) -> _Engine:
+    plan = plan_from_onnx(
+        graph,
+        scratch,
+        precision,
+        wanted.builder,
+        calibration_sha256=sources.calibration_list_sha256 if precision == "int8" else None,
+        timing_cache=timing_cache,
+        at_hand=sources.paths.bundle("tensorrt", precision),
+        progress=report,
+        tell=tell,
+    )
+    return _Engine(plan.files, plan.key, plan.notes)
 
 
 def _quantised(graph: Path, target: Path, images: Any, backend: str, wanted: BuildOptions) -> Path:
@@ -145,22 +204,22 @@ def _quantised(graph: Path, target: Path, images: Any, backend: str, wanted: Bui
         target,
         images,
         method=wanted.method,
-        exclude=(*_SPARED[backend], *wanted.exclude),
+        exclude=(*SPARED[backend], *wanted.exclude),
         quantise_outputs=backend == "onnxruntime",
         asymmetric=backend == "openvino",
-        weight_bits=wanted.bits,
+        weight_bits=wanted.bits(backend),
     )
     return target
 
 
 def _manifest(
-    sources: Sources, backend: str, precision: str, wanted: BuildOptions, files: dict[str, Path]
+    sources: Sources, backend: str, precision: str, wanted: BuildOptions, built: _Engine
 ) -> Manifest:
     """The manifest but for what only the running engine can tell."""
     calibration = None
     if precision == "int8":
         count = len(sources.calibration)
-        calibration = Calibration(wanted.method, count, sources.calibration_list_sha256, wanted.bits)
+        calibration = Calibration(wanted.method, count, sources.calibration_list_sha256, wanted.bits(backend))
     return Manifest(
         category=sources.checkpoint.category,
         input=InputSpec(*sources.size),
@@ -168,13 +227,14 @@ def _manifest(
         backend=backend,
         precision=precision,
         arithmetic="unknown",
-        batch=(1, wanted.max_batch),
-        engine=ENGINE_NAME if backend == "openvino" else MODEL_NAME,
-        builder=_builder(backend),
+        batch=wanted.batch(backend),
+        engine=next(iter(built.files)) if backend != "onnxruntime" else MODEL_NAME,
+        builder={**_builder(backend), **built.notes},
         checkpoint_sha256=sources.checkpoint.sha256,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        files=dict.fromkeys(files, ""),
+        files=dict.fromkeys(built.files, ""),
         calibration=calibration,
+        engine_key=built.key,
     )
 
 

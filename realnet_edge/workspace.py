@@ -12,6 +12,8 @@ DEFAULT_WORKSPACE = Path("workspace")
 WORKSPACE_VARIABLE = "REALNET_EDGE_WORKSPACE"
 # Beside the weights in a checkpoint's folder; can be read without torch.
 CHECKPOINT_DOCUMENT = "checkpoint.json"
+# Beside the categories; a leading dot keeps it from being taken for one.
+TIMING_CACHES = ".tensorrt"
 _CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

@@ -16,7 +16,16 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from realnet_edge.bundle import Bundle, Calibration, InputSpec, Manifest, Threshold, write_bundle
+from realnet_edge.bundle import (
+    Bundle,
+    Calibration,
+    EngineKey,
+    EngineTarget,
+    InputSpec,
+    Manifest,
+    Threshold,
+    write_bundle,
+)
 
 if TYPE_CHECKING:
     import onnx
@@ -142,6 +151,7 @@ def toy_bundle(toy_onnx: Callable[..., Path]) -> Callable[..., Bundle]:
             created="2026-01-31T12:00:00Z",
             calibration=Calibration("minmax", 3, "1" * 64, weight_bits=7) if precision == "int8" else None,
             threshold=None if threshold is None else Threshold(threshold, 0.01, 0.01, 120, "split-conformal"),
+            engine_key=_foreign_key(precision) if backend == "tensorrt" else None,
         )
         return write_bundle(path, files, manifest)
 
@@ -251,6 +261,14 @@ def _published_names(layout: str, use: str, index: int, kind: str) -> tuple[str,
 def _save(path: Path, picture: npt.NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path)
+
+
+def _foreign_key(precision: str) -> EngineKey:
+    """As if some other machine had built an engine."""
+    target = EngineTarget("tensorrt", "10.3.0", "a GPU of nobody", "8.7", "12.6")
+    return EngineKey(
+        target=target, graph_sha256="2" * 64, precision=precision, profile=(1, 1, 4), settings={"tf32": False}
+    )
 
 
 def _toy_model(size: int, depth: int) -> onnx.ModelProto:

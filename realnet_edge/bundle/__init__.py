@@ -8,6 +8,7 @@ from realnet_edge.bundle.bundle import (
     read_manifest,
     write_bundle,
 )
+from realnet_edge.bundle.engine_key import FLAVOURS, EngineKey, EngineTarget, changed, changed_target
 from realnet_edge.bundle.locate import build_command, bundle_path, find_bundles, list_bundles
 from realnet_edge.bundle.manifest import (
     BACKENDS,
@@ -21,16 +22,21 @@ from realnet_edge.bundle.manifest import (
 
 __all__ = [
     "BACKENDS",
+    "FLAVOURS",
     "OUTPUTS",
     "PRECISIONS",
     "Bundle",
     "Calibration",
+    "EngineKey",
+    "EngineTarget",
     "FileCheck",
     "InputSpec",
     "Manifest",
     "Threshold",
     "build_command",
     "bundle_path",
+    "changed",
+    "changed_target",
     "check_files",
     "find_bundles",
     "list_bundles",

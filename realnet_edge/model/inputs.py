@@ -48,7 +48,7 @@ class InputNormalisation(nn.Module):
                 of the whole images that they were cut from. None takes those of `images`.
         """
         # Bytes travel to the device: a quarter of what floats would be.
-        values = images.to(self.scale.device, non_blocking=True).permute(0, 3, 1, 2).float()
+        values = images.to(self.scale.device, non_blocking=True).float().permute(0, 3, 1, 2)
         if self.match_exposure:
             if levels is None:
                 level = values.mean(dim=(1, 2, 3), keepdim=True)

@@ -1,4 +1,4 @@
-"""Runners: one contract over ONNX Runtime and OpenVINO. Nothing here imports torch."""
+"""Runners: one contract over TensorRT, ONNX Runtime and OpenVINO. Nothing here imports torch."""
 
 from realnet_edge.runtime.backends import (
     SUPPORTED,
@@ -12,6 +12,7 @@ from realnet_edge.runtime.base import DEFAULT_BATCH_RANGE, Prediction, Runner
 from realnet_edge.runtime.opening import choose_bundle, open_runner
 from realnet_edge.runtime.ort import OnnxRuntimeRunner
 from realnet_edge.runtime.ov import OpenVinoRunner
+from realnet_edge.runtime.tensorrt.runner import TensorRtRunner
 
 __all__ = [
     "DEFAULT_BATCH_RANGE",
@@ -21,6 +22,7 @@ __all__ = [
     "OpenVinoRunner",
     "Prediction",
     "Runner",
+    "TensorRtRunner",
     "best_backend",
     "check_precision",
     "choose_bundle",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from types import ModuleType
 from typing import Any
 
 from realnet_edge.errors import BackendError
-from realnet_edge.runtime.gpu import cuda_devices
+from realnet_edge.runtime.cuda import PACKAGES, find_package
+from realnet_edge.runtime.gpu import cuda_devices, first_gpu
+from realnet_edge.runtime.tensorrt import versions
 
 # Backend -> precisions, best backend first: TensorRT where there is a GPU, then OpenVINO, which is the
 # faster one on a CPU and has 16-bit arithmetic there, then ONNX Runtime, which is always installed.
@@ -22,9 +25,9 @@ SUPPORTED: dict[str, tuple[str, ...]] = {
 _INSTALL = {
     "openvino": "pip install 'realnet-edge[openvino]'",
     "onnxruntime": "pip install onnxruntime",
-    "tensorrt": "install TensorRT from NVIDIA (JetPack holds it)",
+    "tensorrt": "install TensorRT from NVIDIA (JetPack holds it) or pip install 'realnet-edge[tensorrt-rtx]'",
 }
-_TENSORRT_LATER = "this version of realnet-edge neither builds nor runs TensorRT engines yet"
+_NEEDS_CUDA = "pip install 'realnet-edge[tensorrt]'"
 
 
 @dataclass(frozen=True)
@@ -147,13 +150,28 @@ def _detect_openvino() -> BackendInfo:
 def _detect_tensorrt() -> BackendInfo:
     module, missing = _import("tensorrt")
     devices, no_device = cuda_devices()
-    lacks = [text for text in (missing, no_device) if text]
-    advice = f"{_INSTALL['tensorrt']} and run on a machine with an NVIDIA GPU"
-    if not lacks:
-        lacks, advice = [_TENSORRT_LATER], "take --backend openvino or onnxruntime"
+    # What is missing, and what to do about it.
+    lacks = [(missing, _INSTALL["tensorrt"]), (no_device, "run on a machine with an NVIDIA GPU")]
+    if find_package() is None:
+        lacks.append((f"neither {' nor '.join(PACKAGES)} is installed", _NEEDS_CUDA))
+    if module is not None and devices:
+        capability = first_gpu().compute_capability
+        if not versions.supports_gpu(module, capability):
+            found = f"{versions.describe(module)} has no kernels for compute capability {capability}"
+            lacks.append((found, "install TensorRT itself from NVIDIA"))
+    texts = [text for text, _ in lacks if text]
+    hints = [hint for text, hint in lacks if text]
     version = None if module is None else _version(module)
+    if module is not None and versions.is_rtx(module):
+        version = f"{version} (for RTX)"
     return BackendInfo(
-        "tensorrt", False, version, devices, SUPPORTED["tensorrt"], " and ".join(lacks), advice
+        "tensorrt",
+        not texts,
+        version,
+        devices,
+        SUPPORTED["tensorrt"],
+        " and ".join(texts) or None,
+        " and ".join(hints) or None,
     )
 
 
@@ -162,6 +180,9 @@ def _import(name: str) -> tuple[ModuleType | None, str | None]:
         # Importing it reports usage to its makers over the network, from a process it forks. An inspection
         # line tells nobody anything: with that package marked as absent, OpenVINO takes its own stub.
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None is documented
+    if name == "tensorrt" and not _installed(name) and _installed(versions.RTX):
+        # The other flavour counts where TensorRT itself is not installed; where it is broken, that is said.
+        name = versions.RTX
     try:
         return importlib.import_module(name), None
     except ModuleNotFoundError as error:
@@ -169,6 +190,13 @@ def _import(name: str) -> tuple[ModuleType | None, str | None]:
         return None, f"{name} is not installed" if error.name == name else f"{name} is broken ({error})"
     except (ImportError, OSError, RuntimeError) as error:
         return None, f"{name} is broken ({error})"
+
+
+def _installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _version(module: ModuleType) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,22 @@ import numpy.typing as npt
 from realnet_edge.errors import BackendError, ConfigError
 
 DEFAULT_BATCH_RANGE = (1, 32)
+
+
+class _Batch(Protocol):
+    """What is checked of images, wherever they lie."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    @property
+    def ndim(self) -> int: ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
 
 # typing.Self needs Python 3.11.
 _Self = TypeVar("_Self", bound="Runner")
@@ -113,14 +129,17 @@ class Runner(ABC):
             BackendError: outside a `with` block, images of another type or shape, a batch out of range, a
                 failed execution, or an output that is not finite or not of the stated shape.
         """
-        if not self._is_open:
-            raise BackendError(f"this {self.backend} runner is not open: call infer inside `with runner:`.")
+        self._require_open()
         self._check_images(images)
         prediction = self._execute(np.ascontiguousarray(images), diagnostics)
         self._check_prediction(prediction, len(images), diagnostics)
         return prediction
 
-    def _check_images(self, images: npt.NDArray[np.uint8]) -> None:
+    def _require_open(self) -> None:
+        if not self._is_open:
+            raise BackendError(f"this {self.backend} runner is not open: call infer inside `with runner:`.")
+
+    def _check_images(self, images: _Batch) -> None:
         height, width = self.input_size
         if images.dtype != np.uint8:
             raise BackendError(

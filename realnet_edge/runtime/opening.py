@@ -10,6 +10,7 @@ from realnet_edge.runtime.base import Runner
 from realnet_edge.runtime.machine import refuse_saturation
 from realnet_edge.runtime.ort import OnnxRuntimeRunner
 from realnet_edge.runtime.ov import OpenVinoRunner
+from realnet_edge.runtime.tensorrt.runner import TensorRtRunner
 from realnet_edge.workspace import Workspace
 
 _RUNNERS: dict[str, type[OnnxRuntimeRunner] | type[OpenVinoRunner]] = {
@@ -31,10 +32,28 @@ def open_runner(bundle: Bundle, threads: int | None = None) -> Runner:
     """
     stated = bundle.manifest
     require_backend(stated.backend, stated.precision)
+    if stated.backend == "tensorrt":
+        return _open_tensorrt(bundle, threads)
     if stated.calibration is not None:
         refuse_saturation(stated.calibration.weight_bits, str(bundle.path))
     return _RUNNERS[stated.backend](
         bundle.engine_path,
+        precision=stated.precision,
+        input_size=(stated.input.height, stated.input.width),
+        batch_range=stated.batch,
+        threads=threads,
+    )
+
+
+def _open_tensorrt(bundle: Bundle, threads: int | None) -> Runner:
+    stated = bundle.manifest
+    if stated.engine_key is None:
+        raise BackendError(
+            f"{bundle.path}: a TensorRT engine without a key could be of any machine: build it again here."
+        )
+    return TensorRtRunner(
+        bundle.engine_path,
+        key=stated.engine_key,
         precision=stated.precision,
         input_size=(stated.input.height, stated.input.width),
         batch_range=stated.batch,

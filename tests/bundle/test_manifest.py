@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from realnet_edge.bundle import Bundle, Manifest
+from realnet_edge.bundle import Bundle, EngineKey, EngineTarget, Manifest, changed_target
 from realnet_edge.errors import BundleError
 
 
@@ -134,3 +136,50 @@ def test_what_is_no_object_is_refused(document: object) -> None:
 def test_an_unknown_schema_is_refused_before_its_keys_are_judged() -> None:
     with pytest.raises(BundleError, match="schema_version is 7"):
         Manifest.from_dict({"schema_version": 7, "all": "different"})
+
+
+def test_a_tensorrt_engine_needs_a_key_that_agrees_with_its_manifest(
+    toy_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    stated = toy_bundle(tmp_path / "b", "tensorrt", "fp16").manifest.to_dict()
+    assert Manifest.from_dict(json.loads(json.dumps(stated))).to_dict() == stated
+    for change, says in (
+        ({"engine_key": None}, "engine_key is missing for tensorrt"),
+        ({"backend": "openvino"}, "engine_key is there for openvino"),
+        ({"precision": "fp32"}, "states fp16 and batches 1 to 4, the manifest fp32"),
+        ({"batch": [1, 8]}, "the manifest fp16 and 1 to 8"),
+        ({"engine_key": {**stated["engine_key"], "graph_sha256": "x"}}, "engine_key.graph_sha256"),
+        ({"engine_key": {**stated["engine_key"], "target": {}}}, "engine_key.target: missing flavour"),
+    ):
+        with pytest.raises(BundleError, match=says):
+            Manifest.from_dict({**stated, **change})
+
+
+def test_manifests_from_before_there_were_engine_keys_are_read(
+    toy_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    stated = toy_bundle(tmp_path / "b").manifest.to_dict()
+    del stated["engine_key"]
+    assert Manifest.from_dict(stated).engine_key is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes", "kept"),
+    [
+        ({}, {"version": "10.4.0"}, False),
+        ({"version_compatible": True}, {"version": "10.4.0", "cuda": "12.8"}, True),
+        ({"version_compatible": True}, {"version": "10.2.0"}, False),
+        ({"version_compatible": True}, {"version": "11.4.0"}, False),
+        ({"version_compatible": True}, {"gpu": "another"}, False),
+        ({"hardware_compatible": True}, {"gpu": "another", "compute_capability": "12.0"}, True),
+        ({"hardware_compatible": True}, {"gpu": "another", "compute_capability": "7.5"}, False),
+    ],
+)
+def test_compatible_engines_run_where_they_were_made_to(
+    settings: dict[str, bool], changes: dict[str, str], kept: bool
+) -> None:
+    built = EngineTarget("tensorrt", "10.3.0", "NVIDIA L4", "8.9", "12.6")
+    key = EngineKey(
+        target=built, graph_sha256="0" * 64, precision="fp16", profile=(1, 1, 4), settings=settings
+    )
+    assert (changed_target(key, dataclasses.replace(built, **changes)) == []) == kept

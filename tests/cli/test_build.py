@@ -10,6 +10,8 @@ from click.testing import CliRunner
 
 from realnet_edge.calibrate import BuildOptions
 from realnet_edge.cli.build import command
+from realnet_edge.cli.main import cli
+from realnet_edge.runtime.tensorrt import EngineOptions
 
 
 class ReachedError(Exception):
@@ -36,7 +38,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         plain = ["--category", "part", "--precision", "fp32", "--workspace", str(workspace)]
         result = CliRunner().invoke(command, [*plain, *options])
         assert isinstance(result.exception, ReachedError), result.output
-        return {k: v for k, v in seen.items() if k != "progress"}
+        return {k: v for k, v in seen.items() if k not in ("progress", "tell")}
 
     call.folder = tmp_path  # type: ignore[attr-defined]  # where an option may point to
     return call
@@ -51,6 +53,17 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         (("--exclude", "backbone", "--exclude", "afs"), BuildOptions(exclude=("backbone", "afs"))),
         (("--weight-bits", "7"), BuildOptions(weight_bits=7)),
         (("--tolerance", "0.002"), BuildOptions(tolerance=0.002)),
+        (("--timing-cache", "caches"), BuildOptions(timing_cache=Path("caches"))),
+        (("--batch", "2:4:8"), BuildOptions(engine=EngineOptions(batch=(2, 4, 8)))),
+        (("--workspace-limit", "512"), BuildOptions(engine=EngineOptions(workspace_mb=512))),
+        (("--builder-level", "5"), BuildOptions(engine=EngineOptions(builder_level=5))),
+        (("--tf32",), BuildOptions(engine=EngineOptions(tf32=True))),
+        (("--hardware-compatible",), BuildOptions(engine=EngineOptions(hardware_compatible=True))),
+        (("--version-compatible",), BuildOptions(engine=EngineOptions(version_compatible=True))),
+        (
+            ("--max-batch", "4", "--tf32"),
+            BuildOptions(max_batch=4, engine=EngineOptions(batch=(1, 1, 4), tf32=True)),
+        ),
     ],
 )
 def test_an_option_changes_its_setting_and_no_other(
@@ -59,6 +72,32 @@ def test_an_option_changes_its_setting_and_no_other(
     plain, changed = started(), started(*given)
     assert plain["options"] == BuildOptions()
     assert changed == {**plain, "options": expected}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (("--batch", "4:2:8"), "smallest, optimal and largest in this order"),
+        (("--batch", "1:8"), "give three numbers, such as 1:1:8"),
+        (("--batch", "1:1:8", "--max-batch", "8"), "leave --max-batch out"),
+        (("--workspace-limit", "0"), "at least 1 MiB"),
+        (("--builder-level", "6"), "give 0 to 5"),
+        (("--dla",), "DLA cannot run this network: it has no GroupNorm, TopK"),
+    ],
+)
+def test_what_tensorrts_builder_cannot_take_is_refused_with_the_reason(
+    given: tuple[str, ...], says: str
+) -> None:
+    result = CliRunner().invoke(cli, ["build", "--category", "part", "--precision", "fp32", *given])
+    assert result.exit_code == 2
+    assert says in " ".join(result.stderr.split())
+
+
+def test_tensorrts_settings_are_refused_for_another_backend(tmp_path: Path) -> None:
+    arguments = ["build", "--category", "part", "--precision", "fp32", "--workspace", str(tmp_path)]
+    result = CliRunner().invoke(cli, [*arguments, "--backend", "onnxruntime", "--tf32"])
+    assert result.exit_code == 2
+    assert "settings of TensorRT's builder mean nothing to onnxruntime" in result.stderr
 
 
 def test_category_precision_backend_and_folders_reach_the_build(started: Any) -> None:

@@ -9,8 +9,12 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from realnet_edge.calibrate import quantise_onnx
+from realnet_edge.calibrate.build import SPARED
 from realnet_edge.config import ModelConfig
 from realnet_edge.data import load_category
+from realnet_edge.export import ExportReport, onnx_from_checkpoint
+from realnet_edge.export.cast_fp16 import cast_fp16
 from realnet_edge.imaging import load_batch
 from realnet_edge.model import RealNet
 from realnet_edge.model.afs import channel_statistics
@@ -49,6 +53,31 @@ def slim(images: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory
         "tf_efficientnet_lite0", image_size=SIZE, taps=(1, 2), planes=(16, 16), blocks=(2,)
     )
     return _settled(config, images, tmp_path_factory.mktemp("one"))
+
+
+@pytest.fixture(scope="session")
+def exported(
+    checkpoint: Checkpoint, images: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, ExportReport]:
+    """The ONNX graph of `checkpoint`, and what its export found."""
+    path = tmp_path_factory.mktemp("export") / "onnx" / "model.onnx"
+    return path, onnx_from_checkpoint(checkpoint, path, images)
+
+
+@pytest.fixture(scope="session")
+def tensorrt_graphs(
+    exported: tuple[Path, ExportReport],
+    mvtec_root: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Path]:
+    """Precision -> the graph of `checkpoint` that TensorRT reads; int8 spares what a build spares."""
+    folder = tmp_path_factory.mktemp("tensorrt")
+    calibration = load_batch(load_category(mvtec_root, "screw").train[40:46], (SIZE, SIZE))
+    quantise_onnx(exported[0], folder / "int8" / "model.onnx", calibration, exclude=SPARED["tensorrt"])
+    half, whole = folder / "fp16", folder / "int8-fp16"
+    cast_fp16(exported[0], half / "model.onnx")
+    cast_fp16(folder / "int8" / "model.onnx", whole / "model.onnx")
+    return {"fp32": exported[0], "fp16": half / "model.onnx", "int8": whole / "model.onnx"}
 
 
 def _settled(config: ModelConfig, images: npt.NDArray[np.uint8], folder: Path) -> Checkpoint:

@@ -19,14 +19,6 @@ from realnet_edge.model.checkpoint import Checkpoint
 Images = npt.NDArray[np.uint8]
 
 
-@pytest.fixture(scope="session")
-def exported(
-    checkpoint: Checkpoint, images: Images, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, ExportReport]:
-    path = tmp_path_factory.mktemp("export") / "onnx" / "model.onnx"
-    return path, onnx_from_checkpoint(checkpoint, path, images)
-
-
 def test_parity_holds_on_real_images_alone_and_in_a_batch(
     exported: tuple[Path, ExportReport], images: Images
 ) -> None:

@@ -164,9 +164,11 @@ def test_tensorrt_is_never_pretended(toy_bundle: Callable[..., Bundle], tmp_path
 
     assert info.devices == devices
     assert bool(devices) == (no_device is None)
-    assert not info.available
-    with pytest.raises(BackendError, match="tensorrt cannot be used here: "):
-        open_runner(bundle)
+    assert info.available <= bool(devices)
+    # Without a GPU there is no TensorRT to take; with one, this engine is another machine's.
+    says = "built for another machine" if info.available else "tensorrt cannot be used here: "
+    with pytest.raises(BackendError, match=says):
+        open_runner(bundle).__enter__()
 
 
 @pytest.mark.gpu
