@@ -51,9 +51,8 @@ def test_wheel_metadata(wheel: Path, repository: Path) -> None:
     assert metadata["Name"] == "realnet-edge"
     assert metadata["Version"] == version[1]
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert {"train", "openvino", "kernels", "tensorrt", "demo", "dev"} == set(
-        metadata.get_all("Provides-Extra", [])
-    )
+    extras = {"train", "openvino", "kernels", "tensorrt", "tensorrt-rtx", "demo", "dev"}
+    assert extras == set(metadata.get_all("Provides-Extra", []))
 
 
 def test_base_requirements_bring_no_torch(wheel: Path) -> None:
