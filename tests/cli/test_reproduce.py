@@ -65,6 +65,7 @@ OPTIONS = [
     ("train", "--validate-every", "13", {"validate_every": 13}),
     ("train", "--afs-batches", "4", {"afs_batches": 4}),
     ("train", "--statistics-batches", "2", {"statistics_batches": 2}),
+    ("train", "--ema", "0", {"ema": 0.0}),
     ("train", "--workers", "3", {"workers": 3}),
     ("train", "--threads", "1", {"threads": 1}),
     ("train", "--precision", "bf16", {"precision": "bf16"}),
