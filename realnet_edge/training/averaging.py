@@ -1,8 +1,8 @@
 """An exponential moving average of the trained weights, which is what is judged and kept.
 
-The last steps of a training differ by the noise of their batches; their average does not. Polyak and Juditsky,
-"Acceleration of stochastic approximation by averaging" (1992); the exponential form with bias correction as
-in Kingma and Ba, "Adam" (2015), section 3.
+Single steps of a training differ by the noise of their batches; an average over many differs less. Polyak and
+Juditsky, "Acceleration of stochastic approximation by averaging" (1992); the exponential form with bias
+correction as in Kingma and Ba, "Adam" (2015), section 3.
 
 `torch.optim.swa_utils.AveragedModel` is not used: it holds a second whole model, the frozen backbone
 included, copies that model's buffers at every step, and begins at the first weights, whose share then lingers

@@ -206,7 +206,7 @@ class Loop:
             return str(error)
 
     def _kept_weights(self) -> AbstractContextManager[None]:
-        """The weights that are judged, and kept if they are the best, take their place in the model inside."""
+        """Inside, the model holds the weights that are judged, and kept if they are the best."""
         return nullcontext() if self.average is None else self.average.in_place()
 
     def _eager(self) -> AbstractContextManager[None]:

@@ -132,6 +132,20 @@ def test_names_are_read_in_any_case(part: Path, tmp_path: Path) -> None:
     assert "to do        C, part, seed 0" in result.stderr
 
 
+def test_the_ablation_starts_from_its_own_preset(part: Path, tmp_path: Path) -> None:
+    arguments = ["reproduce", "ablation", "--data", str(part), "--category", "part", "--list", "--json"]
+    arguments += ["--workspace", str(tmp_path / "ws"), "--rotate", "180", "--steps", "7", "--minutes", "3"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.count("to do ") == 13
+    assert "to do        weights averaged, EMA 0.998, part, seed 0" in result.stderr
+    assert "not available" not in result.stderr
+    found = json.loads(result.stdout)
+    assert (found["preset"], found["base"]) == ("edge", "base")
+    assert found["settings"]["synthesis"]["rotate"] == 180
+    assert (found["settings"]["train"]["steps"], found["settings"]["train"]["minutes"]) == (7, 3)
+
+
 def test_list_runs_and_writes_nothing(part: Path, tmp_path: Path) -> None:
     arguments = ["reproduce", "table1", "--data", str(part), "--category", "part", "--category", "gone"]
     result = CliRunner().invoke(cli, [*arguments, "--workspace", str(tmp_path / "ws"), "--list", "--json"])
