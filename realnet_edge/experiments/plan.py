@@ -168,6 +168,10 @@ def make_plan(experiment: Experiment, request: Request) -> Plan:
         except ConfigError as error:
             unavailable[row.name] = str(error).rstrip(".")
             continue
+        if experiment.base not in ("", row.name) and settings == request.base:
+            # Its figures would be the base row's, and their difference of nought would look measured.
+            unavailable[row.name] = "the settings are so already"
+            continue
         weights = request.weights.get(settings.model.backbone)
         how = request.checkpoint_by
         runs += [Run(row, c, settings.with_seed(seed), weights, how) for c in trained for seed in seeds]

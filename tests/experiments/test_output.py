@@ -151,7 +151,7 @@ def test_differences_are_taken_seed_by_seed(
     image = {
         "base": {"cells": (60.0, 80.0, 70.0), "panes": (70.0, 90.0, 80.0)},
         "wider": {"cells": (61.0, 83.0, 99.0), "panes": (71.0, 93.0)},
-        "ema": {"cells": (59.0, 79.0)},
+        "patches": {"cells": (59.0, 79.0)},
     }
     figures = {
         (row, category, seed): {"image_auroc": value, "au_pro": 50.0 + seed}
@@ -168,8 +168,8 @@ def test_differences_are_taken_seed_by_seed(
     )
     assert summary_of(plan, results, "base").differences == ()
     # One category stands for both in no difference either.
-    assert summary_of(plan, results, "ema").differences == (None, None, None)
-    in_cells = {"cells": summary_of(plan, results, "ema").results["cells"]}
+    assert summary_of(plan, results, "patches").differences == (None, None, None)
+    in_cells = {"cells": summary_of(plan, results, "patches").results["cells"]}
     base = {"cells": summary_of(plan, results, "base").results["cells"]}
     assert paired(in_cells, base, "image_auroc") == Estimate(-1.0, 0.0)
 
@@ -178,7 +178,7 @@ def test_our_own_ablation_is_not_taken_for_the_papers(
     screw: Path, request_for: MakeRequest, fill: Callable[..., dict[str, RunResult]], tmp_path: Path
 ) -> None:
     plan = make_plan(EXPERIMENTS["ablation"], request_for(screw, seeds=(0, 1)))
-    rows = {"base": (90.0, 91.0), "wider": (90.5, 92.5), "ema": (89.0,)}
+    rows = {"base": (90.0, 91.0), "wider": (90.5, 92.5), "patches": (89.0,)}
     results = fill(
         plan,
         {
@@ -201,7 +201,8 @@ def test_our_own_ablation_is_not_taken_for_the_papers(
     wider = "91.50 ± 1.41 / 98.00 ± 0.00 / 80.00 ± 0.00 | +1.00 ± 0.71 / +0.00 ± 0.00 / +0.00 ± 0.00"
     assert f"| U-Nets half as wide again | {wider} | screw | 0, 1 |" in lines
     assert f"| U-Nets half as wide again | {wider} | 80.0 to 95.1; 80.0 to 95.1 | 2, 2 | 0.1, 0.1 |" in lines
-    assert "| without noise on the images | not run yet | - | - | - |" in lines
+    assert "| constant learning rate | not run yet | - | - | - |" in lines
+    assert "| without noise on the images | not available: the settings are so already | - | - | - |" in lines
     # Nothing compares with the paper, apart from the line that says so.
     assert "paper" not in text.replace(OWN_MARK, "")
     found = document(plan, results, "edge", [])

@@ -86,6 +86,17 @@ def test_where_nothing_can_be_run_no_data_is_wanted(request_for: MakeRequest, tm
     assert set(plan.unavailable) == {"dtd", "cutpaste", "nsa", "sia"}
 
 
+def test_an_ablation_leaves_out_what_changes_nothing_or_does_not_fit(
+    cells: CategoryData, request_for: MakeRequest
+) -> None:
+    plan = make_plan(EXPERIMENTS["ablation"], request_for(cells.root.parent, categories=("cells",)))
+    assert plan.runs[0].row.name == "base"
+    assert plan.runs[0].settings == plan.base
+    assert set(plan.unavailable) == {"no-bends", "no-noise", "ema"}
+    assert plan.unavailable["no-noise"] == "the settings are so already"
+    assert "statistics_batches is 0" in plan.unavailable["ema"]
+
+
 @pytest.mark.parametrize("seeds", [(), (1, 1)])
 def test_seeds_are_one_run_each(request_for: MakeRequest, tmp_path: Path, seeds: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match="each once"):
