@@ -98,6 +98,8 @@ def test_architectures_that_cannot_be() -> None:
         ({"minutes": -1}, "minutes is -1"),
         ({"learning_rate": 0}, "learning_rate is 0"),
         ({"schedule": "step"}, "schedule is 'step'"),
+        ({"ema": 1.0, "statistics_batches": 4}, "ema is 1.0; valid: 0 for none"),
+        ({"ema": 0.9}, "statistics_batches is 0; valid: at least 1 with ema"),
     ],
 )
 def test_trainings_that_cannot_be(changes: dict[str, object], message: str) -> None:
@@ -124,6 +126,12 @@ def test_a_model_stored_before_there_were_tiles_sees_the_whole_image() -> None:
     del document["tiles"], document["tile_overlap"]
     assert ModelConfig.from_dict(document) == ModelConfig()
     assert ModelConfig().input_size == (256, 256)
+
+
+def test_a_training_stored_before_weights_were_averaged_averages_none() -> None:
+    document = TrainConfig().to_dict()
+    del document["ema"]
+    assert TrainConfig.from_dict(document) == TrainConfig(ema=0.0)
 
 
 def test_tiles_decide_the_size_of_the_input() -> None:

@@ -68,6 +68,12 @@ _TRAINING = (
         type=int,
         help="Batches that BatchNorm statistics are averaged over; 0 for the last.",
     ),
+    click.option(
+        "--ema",
+        type=float,
+        metavar="DECAY",
+        help="Keep an average of the weights over steps, such as 0.998 over about 500; 0 for none.",
+    ),
     click.option("--workers", type=int, help="Processes that synthesise anomalies."),
     click.option("--threads", type=int, help="Threads of PyTorch; 0 for all cores."),
     click.option(

@@ -22,6 +22,7 @@ from realnet_edge.config.synthesis import (
     SynthesisConfig,
 )
 from realnet_edge.config.training import (
+    BEFORE_AVERAGING,
     CHECKPOINT_BY,
     DEVICES,
     PRECISIONS,
@@ -30,6 +31,7 @@ from realnet_edge.config.training import (
 
 __all__ = [
     "ARCHITECTURES",
+    "BEFORE_AVERAGING",
     "BEFORE_TILES",
     "CHECKPOINT_BY",
     "DEFAULT_SOURCE",

@@ -14,6 +14,8 @@ DEVICES = ("auto", "cpu", "cuda")
 # What a training's checkpoint is chosen by. The published figures took the test set; a checkpoint that is to
 # inspect parts never does.
 CHECKPOINT_BY = ("validation", "test-set")
+# What a stored `TrainConfig` means that was written before this setting existed.
+BEFORE_AVERAGING: dict[str, Any] = {"ema": 0.0}
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class TrainConfig:
         compile: have `torch.compile` compile the U-Nets and the discriminator; it takes minutes at first.
         feature_cache: most memory, in MiB, for the features of the normal images, which are computed once
             where no augmentation changes these images; 0 keeps none.
+        ema: decay a step of an exponential moving average of the trained weights, which then is what is
+            validated and kept, with BatchNorm statistics of its own; training itself goes on from the
+            weights as they are. The average is over about the last 1 / (1 - ema) steps: 0.998 over 500.
+            0 keeps the weights of single steps, as published.
     """
 
     steps: int = 20000
@@ -67,6 +73,7 @@ class TrainConfig:
     gradient_checkpointing: bool = False
     compile: bool = False
     feature_cache: int = 2048
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "validate_every", "afs_batches", "accumulate"):
@@ -94,10 +101,17 @@ class TrainConfig:
         require(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "a number in (0, 1)")
         require(self.precision in PRECISIONS, "precision", self.precision, f"one of {PRECISIONS}")
         require(self.schedule in ("constant", "cosine"), "schedule", self.schedule, "constant or cosine")
+        require(0 <= self.ema < 1, "ema", self.ema, "0 for none, or a decay a step below 1, such as 0.998")
+        require(
+            self.ema == 0 or self.statistics_batches > 0,
+            "statistics_batches",
+            self.statistics_batches,
+            "at least 1 with ema: BatchNorm statistics of training batches are not those of averaged weights",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return to_dict(self)
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> TrainConfig:
-        return from_dict(cls, document)
+        return from_dict(cls, {**BEFORE_AVERAGING, **document})

@@ -1,4 +1,4 @@
-"""What an experiment is: rows, each a change of a preset's settings, with the paper's figures beside it."""
+"""What an experiment is: rows, each a change of a preset's settings, beside the paper's or a base row."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ METRIC_LABELS = {
     "image_auroc": "image AUROC",
     "pixel_auroc": "pixel AUROC",
     "pro_reference": "PRO",
+    "au_pro": "AU-PRO",
     "fps": "FPS",
     "size_gib": "size, GiB",
     "fid": "FID",
@@ -33,27 +34,45 @@ class Change:
     Attributes:
         source: anomaly source: "textures", the user's folder of them, or a specification as
             `realnet_edge.synthesis.make_source` reads it.
+        without_source: name of the one source that is left out; the weights of the others stay.
+        noise: as `SynthesisConfig.noise`; None leaves it.
         selection: how channels become planes, as `ModelConfig.selection`.
+        standardise: as `ModelConfig.standardise`; None leaves it.
+        drop_finest: leave the finest tap out; RRS keeps its share of the planes that remain.
         rrs: "max", "mean" or "both" (half by each), or "none": all residual planes in their own order.
         retention: share of the residual planes that RRS keeps (the paper's P), in (0, 1]; for `rrs` alone.
+        rrs_order: as `ModelConfig.rrs_order`.
         architecture: which taps are reconstructed together, as `realnet_edge.config.blocks_of`.
         halve: half the planes of each tap, half the U-Nets' widths, half the planes that RRS keeps.
+        widen: the U-Nets' widths times this, rounded up to multiples of 8.
         scale: the image size times this.
+        image_size: the image size itself, in pixels; 0 leaves it.
         backbone: another feature extractor in the published proportions, with `planes` of each tap.
+        schedule: as `TrainConfig.schedule`.
+        ema: as `TrainConfig.ema`; None leaves it.
 
     Raises:
         ConfigError: no such mode, or a retention that belongs to none or is out of range.
     """
 
     source: str = ""
+    without_source: str = ""
+    noise: float | None = None
     selection: str = ""
+    standardise: bool | None = None
+    drop_finest: bool = False
     rrs: str = ""
     retention: float = 0.0
+    rrs_order: str = ""
     architecture: str = ""
     halve: bool = False
+    widen: float = 1.0
     scale: int = 1
+    image_size: int = 0
     backbone: str = ""
     planes: tuple[int, ...] = ()
+    schedule: str = ""
+    ema: float | None = None
 
     def __post_init__(self) -> None:
         if self.rrs not in ("", *RRS_MODES):
@@ -92,11 +111,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One table or figure of the paper.
+    """One table or figure of the paper, or an ablation of our own.
 
     Attributes:
         name: as the command line takes it, such as "table5a".
-        title: as the paper calls it, such as "Table 5a".
+        title: as the paper calls it, such as "Table 5a"; of our own, one that nobody takes for the paper's.
         caption: what it compares.
         data_set: short name of the data set, as `realnet_edge.data.DATA_SETS`.
         metrics: names in `METRIC_LABELS`, in the order of the published figures.
@@ -104,6 +123,9 @@ class Experiment:
         notes: where ours is not what the paper did, a sentence each.
         curves: whether metrics are also drawn over the retention ratio.
         joined: whether one model is trained for all categories together, instead of one for each.
+        preset: whose settings the rows change unless the user names another.
+        base: name of the row that the others are compared with, seed by seed; the experiment is then this
+            package's own, and the paper has no figures of it. Empty for the paper's.
     """
 
     name: str
@@ -115,6 +137,8 @@ class Experiment:
     notes: tuple[str, ...] = ()
     curves: bool = False
     joined: bool = False
+    preset: str = "paper"
+    base: str = ""
 
     @property
     def runnable(self) -> tuple[Row, ...]:

@@ -1,15 +1,16 @@
-"""An experiment's table in Markdown: our figures beside the paper's, and what keeps them from comparing."""
+"""An experiment's table in Markdown: our figures, what they stand beside, and what keeps them apart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from realnet_edge.data import DATA_SETS
 from realnet_edge.experiments.experiment import METRIC_LABELS
 from realnet_edge.experiments.paper_figures import Figures, Published
 from realnet_edge.experiments.plan import Plan
+from realnet_edge.experiments.results import RunResult
 from realnet_edge.experiments.settings import Settings
-from realnet_edge.experiments.summary import Estimate, RowSummary, over_seeds
+from realnet_edge.experiments.summary import Estimate, RowSummary, over_seeds, paired
 
 SELECTION_NOTE = (
     "The paper chose its checkpoints on the test set. Ours were chosen on good images that had been set "
@@ -33,7 +34,19 @@ SPLIT_NOTE = (
     "The paper trained on all good training images. Ours trained on about 70% of them: the others choose the "
     "checkpoint and are held out for a threshold."
 )
+# Above an experiment that is not the paper's, and in place of the notes that compare with it.
+OWN_MARK = "Not an experiment of the paper: every figure here is this package's own."
+OWN_SELECTION_NOTE = (
+    "Checkpoints were chosen on good images that had been set aside and on synthetic anomalies; no test "
+    "image was looked at before the evaluation."
+)
+PAIRED_NOTE = (
+    "The difference is from the base row, in points, seed by seed: the mean over the seeds that both have, ± "
+    "its sample standard deviation where they are several. Images of one category and few seeds tell small "
+    "differences from chance badly: beside one compare the interval of image AUROC below."
+)
 _NONE = "-"
+_DIFFERENCE = "difference from base"
 
 
 def render(plan: Plan, summaries: Sequence[RowSummary], preset: str, failures: Sequence[str] = ()) -> str:
@@ -47,6 +60,8 @@ def render(plan: Plan, summaries: Sequence[RowSummary], preset: str, failures: S
     parts = [f"# {experiment.title}: {experiment.caption}", _metrics_line(plan)]
     if experiment.runnable and plan.on_test_set:
         parts.insert(1, f"**{TEST_SET_MARK}, as the paper's were: not how new parts will fare.**")
+    if experiment.base:
+        parts.insert(1, f"**{OWN_MARK}**")
     parts += [_list(notes(plan, summaries, preset)), _overview(plan, summaries)]
     if any(summary.results for summary in summaries):
         parts += ["## By category", *_by_category(plan, summaries)]
@@ -65,13 +80,19 @@ def notes(plan: Plan, summaries: Sequence[RowSummary], preset: str) -> tuple[str
     experiment = plan.experiment
     if not experiment.runnable:
         return ("Nothing of this can be run with this package; the paper's figures stand alone.",)
-    how = [TEST_SET_NOTE, TEST_SET_SPLIT_NOTE] if plan.on_test_set else [SELECTION_NOTE, SPLIT_NOTE]
-    found = [*how, _settings_line(plan.base, preset), *experiment.notes]
-    if preset != "paper":
+    found = [*_choice(plan), _settings_line(plan.base, preset), *experiment.notes]
+    if preset != "paper" and not experiment.base:
         found.append(f"Preset {preset} is another and smaller network than the paper's.")
     found += _coverage(plan, summaries)
     found += [gap for category in plan.compared for gap in category.gaps]
     return tuple(found)
+
+
+def _choice(plan: Plan) -> list[str]:
+    """How checkpoints were chosen, and how what is shown of them compares."""
+    if plan.experiment.base:
+        return [TEST_SET_NOTE if plan.on_test_set else OWN_SELECTION_NOTE, PAIRED_NOTE]
+    return [TEST_SET_NOTE, TEST_SET_SPLIT_NOTE] if plan.on_test_set else [SELECTION_NOTE, SPLIT_NOTE]
 
 
 def _coverage(plan: Plan, summaries: Sequence[RowSummary]) -> list[str]:
@@ -79,7 +100,8 @@ def _coverage(plan: Plan, summaries: Sequence[RowSummary]) -> list[str]:
     data_set = DATA_SETS[plan.experiment.data_set]
     names = [category.name for category in plan.categories]
     found = []
-    if plan.is_subset:
+    own = bool(plan.experiment.base)
+    if plan.is_subset and not own:
         found.append(
             f"**A subset: ours is over {_listed(names)}, the paper's average over all "
             f"{len(data_set.categories)} categories of {data_set.title}. The two averages do not compare;** "
@@ -87,7 +109,7 @@ def _coverage(plan: Plan, summaries: Sequence[RowSummary]) -> list[str]:
         )
     compared = {category.name for category in plan.compared}
     foreign = [name for name in names if name not in compared]
-    if foreign:
+    if foreign and not own:
         found.append(f"Not of {data_set.title}, so without a figure of the paper: {', '.join(foreign)}.")
     covered = {tuple(sorted(summary.results)) for summary in summaries if summary.results}
     if len(covered) > 1:
@@ -107,11 +129,17 @@ def _settings_line(base: Settings, preset: str) -> str:
 
 
 def _metrics_line(plan: Plan) -> str:
-    order = " / ".join(METRIC_LABELS[metric] for metric in plan.experiment.metrics)
+    metrics = plan.experiment.metrics
+    order = " / ".join(METRIC_LABELS[metric] for metric in metrics)
     if not plan.experiment.runnable:
         return f"Figures: {order}."
+    regions = (
+        "AU-PRO as MVTec AD defines it, up to a false-positive rate of 30%"
+        if "au_pro" in metrics
+        else "PRO as the official code computes it"
+    )
     return (
-        f"Figures: {order}; accuracy in percent, PRO as the official code computes it. Ours is the mean over "
+        f"Figures: {order}; accuracy in percent, {regions}. Ours is the mean over "
         "categories and seeds, ± the sample standard deviation over seeds where there are several."
     )
 
@@ -119,23 +147,17 @@ def _metrics_line(plan: Plan) -> str:
 def _overview(plan: Plan, summaries: Sequence[RowSummary]) -> str:
     title = DATA_SETS[plan.experiment.data_set].title
     count = len(DATA_SETS[plan.experiment.data_set].categories)
-    head = [
-        "setting",
-        f"paper, all {count} of {title}",
-        "paper, same categories",
-        _ours(plan),
-        "categories",
-        "seeds",
-    ]
+    own = bool(plan.experiment.base)
+    beside = [_DIFFERENCE] if own else [f"paper, all {count} of {title}", "paper, same categories"]
+    head = ["setting", *_ordered(own, beside, _ours(plan)), "categories", "seeds"]
     lines = []
     for summary in summaries:
         ours = _figures(summary.ours) if summary.results else _state(plan, summary)
+        papers = [_paper(summary.row.published), _cells(summary.same_categories)]
         lines.append(
             [
                 summary.row.label,
-                _paper(summary.row.published),
-                _cells(summary.same_categories),
-                ours,
+                *_ordered(own, [_gains(summary.differences)] if own else papers, ours),
                 ", ".join(summary.results) or _NONE,
                 ", ".join(str(seed) for seed in summary.seeds) or _NONE,
             ]
@@ -152,6 +174,8 @@ def _by_category(plan: Plan, summaries: Sequence[RowSummary]) -> list[str]:
     """A table a category: the paper's figures of it, ours, and how well its test images tell."""
     compared = {category.name for category in plan.compared}
     metrics = plan.experiment.metrics
+    own = bool(plan.experiment.base)
+    base = next((s.results for s in summaries if s.row.name == plan.experiment.base), {})
     parts = []
     for category in plan.categories:
         lines = []
@@ -161,6 +185,9 @@ def _by_category(plan: Plan, summaries: Sequence[RowSummary]) -> list[str]:
                 continue
             paper = summary.row.published.by_category if category.name in compared else {}
             ours = [over_seeds(by_seed, metric) for metric in metrics]
+            beside = _cells(paper.get(category.name, ()))
+            if own:
+                beside = _gains(_differences(summary, base, category.name, metrics))
             intervals = [
                 f"{row.image_auroc_low:.1f} to {row.image_auroc_high:.1f}"
                 for _, row in sorted(by_seed.items())
@@ -169,17 +196,35 @@ def _by_category(plan: Plan, summaries: Sequence[RowSummary]) -> list[str]:
             lines.append(
                 [
                     summary.row.label,
-                    _cells(paper.get(category.name, ())),
-                    _figures(ours),
+                    *_ordered(own, [beside], _figures(ours)),
                     "; ".join(intervals) or _NONE,
                     ", ".join(str(row.steps) for _, row in sorted(by_seed.items())),
                     ", ".join(f"{row.minutes:.1f}" for _, row in sorted(by_seed.items())),
                 ]
             )
         if lines:
-            head = ["setting", "paper", _ours(plan), "95% interval of image AUROC", "steps", "minutes"]
+            columns = _ordered(own, [_DIFFERENCE if own else "paper"], _ours(plan))
+            head = ["setting", *columns, "95% interval of image AUROC", "steps", "minutes"]
             parts += [f"### {category.name}", _table(head, lines)]
     return parts
+
+
+def _differences(
+    summary: RowSummary,
+    base: Mapping[str, Mapping[int, RunResult]],
+    category: str,
+    metrics: Sequence[str],
+) -> list[Estimate | None]:
+    """A row's differences from the base in one category; none of the base from itself."""
+    if not summary.differences or category not in base:
+        return []
+    done, other = {category: summary.results[category]}, {category: base[category]}
+    return [paired(done, other, metric) for metric in metrics]
+
+
+def _ordered(own: bool, beside: Sequence[str], ours: str) -> list[str]:
+    """What is compared with stands before ours, what follows from ours behind."""
+    return [ours, *beside] if own else [*beside, ours]
 
 
 def _ours(plan: Plan) -> str:
@@ -206,10 +251,19 @@ def _figures(estimates: Iterable[Estimate | None]) -> str:
     return " / ".join(_estimate(estimate) for estimate in estimates)
 
 
-def _estimate(estimate: Estimate | None) -> str:
+def _gains(differences: Sequence[Estimate | None]) -> str:
+    """Differences with their signs; nothing where there is nothing to compare."""
+    if all(estimate is None for estimate in differences):
+        return _NONE
+    return " / ".join(_estimate(estimate, "+") for estimate in differences)
+
+
+def _estimate(estimate: Estimate | None, sign: str = "") -> str:
     if estimate is None:
         return _NONE
-    return f"{estimate.mean:.2f}" + ("" if estimate.deviation is None else f" ± {estimate.deviation:.2f}")
+    return f"{estimate.mean:{sign}.2f}" + (
+        "" if estimate.deviation is None else f" ± {estimate.deviation:.2f}"
+    )
 
 
 def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -40,7 +40,7 @@ def write_experiment(
 def document(
     plan: Plan, results: dict[str, RunResult], preset: str, failures: Sequence[str]
 ) -> dict[str, Any]:
-    """The experiment as JSON values: the settings, each row with the paper's figures and all of ours."""
+    """The experiment as JSON values: the settings, each row with its figures and those it stands beside."""
     experiment = plan.experiment
     summaries = summarise(plan, results)
     return {
@@ -51,6 +51,7 @@ def document(
         "preset": preset,
         "checkpoint_by": plan.checkpoint_by,
         "settings": plan.base.to_dict(),
+        "base": experiment.base or None,
         "metrics": list(experiment.metrics),
         "categories": [category.name for category in plan.categories],
         "subset": plan.is_subset,
@@ -79,6 +80,10 @@ def _row(plan: Plan, summary: RowSummary) -> dict[str, Any]:
         "ours": {
             metric: asdict(estimate) if estimate else None
             for metric, estimate in zip(metrics, summary.ours, strict=True)
+        },
+        "differences": {
+            metric: asdict(estimate) if estimate else None
+            for metric, estimate in zip(metrics, summary.differences, strict=False)
         },
         "results": [asdict(result) for by_seed in summary.results.values() for result in by_seed.values()],
         "pending": [_pending(run) for run in summary.pending],

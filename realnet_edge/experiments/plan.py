@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from realnet_edge.config import CHECKPOINT_BY
+from realnet_edge.config import BEFORE_AVERAGING, CHECKPOINT_BY
 from realnet_edge.data import (
     DATA_SETS,
     CategoryData,
@@ -63,13 +63,14 @@ class Run:
         Experiments share it: a setting that two of them have is trained once.
         """
         document: dict[str, Any] = self.settings.to_dict()
-        document["train"] = {k: v for k, v in document["train"].items() if k not in _FREE}
+        # Only where they say something: keys of other runs stay what they were before these existed.
+        silent = {k for k, v in BEFORE_AVERAGING.items() if document["train"][k] == v}
+        document["train"] = {k: v for k, v in document["train"].items() if k not in {*_FREE, *silent}}
         document |= {
             "category": self.category.name,
             "root": str(self.category.root.resolve()),
             "weights": str(self.weights.resolve()) if self.weights else "",
         }
-        # Only where they say something: keys of other runs stay what they were before these existed.
         if self.category.parts:
             document["parts"] = [part.name for part in self.category.parts]
         if self.checkpoint_by != CHECKPOINT_BY[0]:
@@ -166,6 +167,10 @@ def make_plan(experiment: Experiment, request: Request) -> Plan:
             settings = changed(request.base, row.change, request.textures)
         except ConfigError as error:
             unavailable[row.name] = str(error).rstrip(".")
+            continue
+        if experiment.base not in ("", row.name) and settings == request.base:
+            # Its figures would be the base row's, and their difference of nought would look measured.
+            unavailable[row.name] = "the settings are so already"
             continue
         weights = request.weights.get(settings.model.backbone)
         how = request.checkpoint_by

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,34 @@ def changed(base: Settings, change: Change, textures: Path | None) -> Settings:
     Raises:
         ConfigError: the change needs the folder, or does not fit the preset's network or image size.
     """
-    synthesis = base.synthesis
-    if change.source == TEXTURES:
-        synthesis = dataclasses.replace(synthesis, source=_texture_source(textures))
-    elif change.source:
-        synthesis = dataclasses.replace(synthesis, source=change.source)
-    return Settings(_model(base.model, change), synthesis, base.train)
+    return Settings(
+        _model(base.model, change), _synthesis(base.synthesis, change, textures), _train(base.train, change)
+    )
+
+
+def _synthesis(base: SynthesisConfig, change: Change, textures: Path | None) -> SynthesisConfig:
+    source = _texture_source(textures) if change.source == TEXTURES else change.source or base.source
+    if change.without_source:
+        source = _without(source, change.without_source)
+    noise = base.noise if change.noise is None else change.noise
+    return dataclasses.replace(base, source=source, noise=noise)
+
+
+def _without(source: str, name: str) -> str:
+    """A specification with one of its sources left out."""
+    parts = source.split(",")
+    rest = [part for part in parts if part.partition(":")[0].strip() != name]
+    if not rest or len(rest) == len(parts):
+        raise ConfigError(f"the anomaly source {source} is not {name} and others: nothing to leave out")
+    return ",".join(rest)
+
+
+def _train(base: TrainConfig, change: Change) -> TrainConfig:
+    return dataclasses.replace(
+        base,
+        schedule=change.schedule or base.schedule,
+        ema=base.ema if change.ema is None else change.ema,
+    )
 
 
 def _texture_source(textures: Path | None) -> str:
@@ -79,9 +102,17 @@ def _model(base: ModelConfig, change: Change) -> ModelConfig:
             if field.name not in _OF_BACKBONE
         }
         model = ModelConfig.for_backbone(change.backbone, **kept, planes=change.planes)
-    changes: dict[str, Any] = {"image_size": model.image_size * change.scale}
-    if change.selection:
-        changes["selection"] = change.selection
+    changes: dict[str, Any] = _resized(model, change.image_size or model.image_size * change.scale)
+    for name in ("selection", "rrs_order"):
+        if value := getattr(change, name):
+            changes[name] = value
+    if change.standardise is not None:
+        changes["standardise"] = change.standardise
+    if change.drop_finest:
+        changes |= _coarser(model)
+    if change.widen != 1:
+        widths = (math.ceil(width * change.widen / _LEAST_WIDTH) * _LEAST_WIDTH for width in model.widths)
+        changes["widths"] = tuple(widths)
     if change.halve:
         changes |= _halved(model)
     if change.architecture:
@@ -91,6 +122,26 @@ def _model(base: ModelConfig, change: Change) -> ModelConfig:
     if change.rrs:
         changes |= _rrs(change, sum(model.planes))
     return dataclasses.replace(model, **changes)
+
+
+def _resized(model: ModelConfig, size: int) -> dict[str, Any]:
+    """Another image size; attention stays with the layers that have it, so its limit grows with the area."""
+    limit = math.ceil(model.attention_limit * (size / model.image_size) ** 2)
+    return {"image_size": size, "attention_limit": limit}
+
+
+def _coarser(model: ModelConfig) -> dict[str, Any]:
+    """The network without its finest tap; RRS keeps the same share of fewer planes."""
+    if model.blocks:
+        raise ConfigError(f"blocks are {model.blocks}, and the finest tap shares one: it cannot be left out")
+    share = sum(model.planes[1:]) / sum(model.planes)
+    return {
+        "taps": model.taps[1:],
+        "planes": model.planes[1:],
+        "widths": model.widths[1:],
+        "rrs_max": round(share * model.rrs_max),
+        "rrs_mean": round(share * model.rrs_mean),
+    }
 
 
 def _halved(model: ModelConfig) -> dict[str, Any]:

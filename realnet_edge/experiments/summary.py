@@ -1,9 +1,9 @@
-"""Result rows of an experiment taken together: means over categories and seeds beside the paper's figures."""
+"""Result rows of an experiment taken together: means over categories and seeds, and what they gain."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
 from realnet_edge.experiments.experiment import Row
@@ -36,6 +36,7 @@ class RowSummary:
         pending: its runs without a result.
         same_categories: mean of the paper's figures over just the categories of `results`; empty where the
             paper does not have all of them.
+        differences: from the experiment's base row, one a metric, as `paired`; empty where there is none.
     """
 
     row: Row
@@ -43,6 +44,7 @@ class RowSummary:
     ours: tuple[Estimate | None, ...]
     pending: tuple[Run, ...]
     same_categories: Figures
+    differences: tuple[Estimate | None, ...] = ()
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -53,7 +55,44 @@ class RowSummary:
 
 def summarise(plan: Plan, results: Mapping[str, RunResult]) -> tuple[RowSummary, ...]:
     """A summary a row of the experiment, those that cannot be run included."""
-    return tuple(_summary(row, plan, results) for row in plan.experiment.rows)
+    experiment = plan.experiment
+    found = tuple(_summary(row, plan, results) for row in experiment.rows)
+    base = next((summary for summary in found if summary.row.name == experiment.base), None)
+    if base is None:
+        return found
+    return tuple(
+        summary
+        if summary is base
+        else replace(
+            summary,
+            differences=tuple(paired(summary.results, base.results, metric) for metric in experiment.metrics),
+        )
+        for summary in found
+    )
+
+
+def paired(
+    done: Mapping[str, Mapping[int, RunResult]], base: Mapping[str, Mapping[int, RunResult]], metric: str
+) -> Estimate | None:
+    """How much a setting gains over another one, seed by seed: what a seed does to both cancels out.
+
+    Args:
+        done, base: result rows of the two by category, then by seed.
+
+    Returns:
+        Over the seeds that both have in every category, each of them the mean over the categories, in points;
+        None where there is none, or the categories are not the same.
+    """
+    if not done or set(done) != set(base):
+        return None
+    seeds = set.intersection(*(set(by_seed) for side in (done, base) for by_seed in side.values()))
+    means = []
+    for seed in sorted(seeds):
+        ours = _mean([measured(by_seed[seed], metric) for by_seed in done.values()])
+        theirs = _mean([measured(by_seed[seed], metric) for by_seed in base.values()])
+        if ours is not None and theirs is not None:
+            means.append(ours - theirs)
+    return _estimate(means) if means else None
 
 
 def over_seeds(results: Mapping[int, RunResult], metric: str) -> Estimate | None:

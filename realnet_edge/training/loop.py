@@ -16,6 +16,7 @@ from torch import Tensor
 from realnet_edge.config import TrainConfig
 from realnet_edge.errors import RealnetEdgeError
 from realnet_edge.model import RealNet
+from realnet_edge.training.averaging import WeightAverage
 from realnet_edge.training.curves import write_curves
 from realnet_edge.training.distributed import Group
 from realnet_edge.training.preparation import Prepared
@@ -58,6 +59,7 @@ class Loop:
         settings: saved with every state.
         folder: where states go; curves lie beside it.
         group: the processes that train together; the main one validates, saves and speaks.
+        average: of the weights, in every process; None judges and keeps the weights as they are.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Loop:
         folder: Path,
         listeners: Listeners,
         group: Group,
+        average: WeightAverage | None = None,
     ) -> None:
         self.prepared = prepared
         self.config = config
@@ -81,6 +84,7 @@ class Loop:
         self.folder = folder
         self.listeners = listeners
         self.group = group
+        self.average = average
         self.stopped = "steps"
         self._judged_on = Validation.on
         self._sums = torch.zeros(2, dtype=torch.float64)
@@ -106,6 +110,8 @@ class Loop:
             self._sums += found
             self._counted += 1
             progress.step += 1
+            if self.average is not None:
+                self.average.update(progress.step)
             progress.minutes = self._minutes(started)
             self.listeners.report(progress, float(found[0]), float(found[1]))
             out_of_time = 0 < config.minutes <= progress.minutes
@@ -153,14 +159,17 @@ class Loop:
 
     def _validate(self, rate: float) -> None:
         config, progress, model = self.config, self.progress, self.prepared.model
-        with self._eager():
+        with self._eager(), self._kept_weights():
             refresh_statistics(
                 model, self.prepared.training, config.statistics_batches, config.batch, self.group
             )
             found = self.group.from_main(self._judged())
-        if not isinstance(found, Validation):
-            # The losses were finite, the weights after the last step are not.
-            raise self._diverged(str(found))
+            if not isinstance(found, Validation):
+                # The losses were finite, the weights after the last step are not.
+                raise self._diverged(str(found))
+            improved = found.score > progress.best_score
+            if improved:
+                self.best = copy_state(model)
         self._judged_on = found.on
         model.train()
         mean = self._sums / max(1, self._counted)
@@ -177,10 +186,8 @@ class Loop:
                 "pixel_ap": found.pixel_ap,
             }
         )
-        improved = found.score > progress.best_score
         if improved:
             progress.best_score, progress.best_step, progress.stale = found.score, progress.step, 0
-            self.best = copy_state(model)
         else:
             progress.stale += 1
         self.listeners.say(
@@ -198,6 +205,10 @@ class Loop:
         except FloatingPointError as error:
             return str(error)
 
+    def _kept_weights(self) -> AbstractContextManager[None]:
+        """Inside, the model holds the weights that are judged, and kept if they are the best."""
+        return nullcontext() if self.average is None else self.average.in_place()
+
     def _eager(self) -> AbstractContextManager[None]:
         """Validation's batches have other sizes and would be compiled anew."""
         return torch.compiler.set_stance("force_eager") if self.config.compile else nullcontext()
@@ -206,7 +217,13 @@ class Loop:
         if not self.group.is_main:
             return
         save_training_state(
-            self.folder, self.prepared.model, self.step, self.best, self.progress, self.settings
+            self.folder,
+            self.prepared.model,
+            self.step,
+            self.best,
+            self.progress,
+            self.settings,
+            self.average,
         )
         write_curves(self.folder.parent / "training-curves.png", self.progress.history, self._judged_on)
 

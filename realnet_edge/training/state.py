@@ -15,12 +15,14 @@ from realnet_edge.errors import CheckpointError
 from realnet_edge.files import atomic_folder, read_json, write_json
 from realnet_edge.model import RealNet
 from realnet_edge.model.checkpoint import load_state
+from realnet_edge.training.averaging import WeightAverage
 from realnet_edge.training.step import Step
 
 _TENSORS = "state.safetensors"
 _DOCUMENT = "state.json"
 _OPTIMISER = "optimiser."
 _BEST = "best."
+_AVERAGE = "average."
 
 
 @dataclass
@@ -50,6 +52,7 @@ def save_training_state(
     best: dict[str, Tensor],
     progress: Progress,
     settings: dict[str, Any],
+    average: WeightAverage | None = None,
 ) -> None:
     """Write everything the next run needs; the state before stays until all is written.
 
@@ -57,12 +60,15 @@ def save_training_state(
         step: its optimiser and gradient scaler are part of the state.
         best: state_dict of the best model so far.
         settings: what must be the same for a resumed run to be the same training.
+        average: of the weights, where there is one.
     """
     tensors = {k: v.detach().clone() for k, v in model.state_dict().items()}
     for index, moments in step.optimiser.state_dict()["state"].items():
         tensors.update({f"{_OPTIMISER}{index}.{k}": torch.as_tensor(v).clone() for k, v in moments.items()})
     # The frozen backbone and AFS are in the model's own entries already.
     tensors.update({f"{_BEST}{k}": v.clone() for k, v in best.items() if not k.startswith("backbone.")})
+    if average is not None:
+        tensors.update({f"{_AVERAGE}{k}": v for k, v in average.state().items()})
     with atomic_folder(folder) as temporary:
         save_file(tensors, temporary / _TENSORS)
         write_json(
@@ -94,14 +100,16 @@ def _read_document(folder: Path) -> tuple[Progress, dict[str, Any], dict[str, An
         ) from error
 
 
-def load_training_state(folder: Path, model: RealNet, step: Step) -> tuple[Progress, dict[str, Tensor]]:
-    """Fill model, optimiser and gradient scaler from a saved state.
+def load_training_state(
+    folder: Path, model: RealNet, step: Step, average: WeightAverage | None = None
+) -> tuple[Progress, dict[str, Tensor]]:
+    """Fill model, optimiser, gradient scaler and the weights' average from a saved state.
 
     Returns:
         The progress and the best model's state_dict.
 
     Raises:
-        CheckpointError: there is no readable state in `folder`.
+        CheckpointError: there is no readable state in `folder`, or none of the average.
     """
     saved = _read_document(folder)
     if saved is None:
@@ -116,15 +124,20 @@ def load_training_state(folder: Path, model: RealNet, step: Step) -> tuple[Progr
     moments: dict[int, dict[str, Tensor]] = {}
     best: dict[str, Tensor] = {}
     current: dict[str, Tensor] = {}
+    averages: dict[str, Tensor] = {}
     for key, tensor in tensors.items():
         if key.startswith(_OPTIMISER):
             index, _, name = key.removeprefix(_OPTIMISER).partition(".")
             moments.setdefault(int(index), {})[name] = tensor
         elif key.startswith(_BEST):
             best[key.removeprefix(_BEST)] = tensor
+        elif key.startswith(_AVERAGE):
+            averages[key.removeprefix(_AVERAGE)] = tensor
         else:
             current[key] = tensor
     load_state(model, current)
+    if average is not None:
+        average.load(averages)
     document = step.optimiser.state_dict()
     document["state"] = moments
     step.optimiser.load_state_dict(document)

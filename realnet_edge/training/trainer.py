@@ -15,6 +15,7 @@ from realnet_edge.config import CHECKPOINT_BY, ModelConfig, SynthesisConfig, Tra
 from realnet_edge.data import CategoryData
 from realnet_edge.errors import ConfigError
 from realnet_edge.model.checkpoint import Checkpoint, save_checkpoint
+from realnet_edge.training.averaging import WeightAverage
 from realnet_edge.training.compute import Compute, choose_compute, explained_memory
 from realnet_edge.training.distributed import Group, connected, environment_group, use_group_statistics
 from realnet_edge.training.features import normal_features
@@ -135,9 +136,10 @@ def _begin(
         use_group_statistics(model.rrs)
         use_group_statistics(model.discriminator)
     step = Step(model, config, compute, group)
+    average = WeightAverage(model, config.ema) if config.ema else None
     progress = Progress()
     if resume:
-        progress, best = load_training_state(paths.training, model, step)
+        progress, best = load_training_state(paths.training, model, step, average)
         heard.say(
             f"resumed at step {progress.step}; best validation so far {progress.best_score:.2f}, "
             f"at step {progress.best_step}"
@@ -150,7 +152,7 @@ def _begin(
         group.share_state(model)
         best = copy_state(model)
     step.use_features(normal_features(model, prepared.training, config.feature_cache, config.batch, compute))
-    return Loop(prepared, config, step, progress, best, settings, paths.training, heard, group)
+    return Loop(prepared, config, step, progress, best, settings, paths.training, heard, group, average)
 
 
 def _refuse_uneven(config: TrainConfig, group: Group) -> None:

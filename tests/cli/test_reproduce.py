@@ -65,6 +65,7 @@ OPTIONS = [
     ("train", "--validate-every", "13", {"validate_every": 13}),
     ("train", "--afs-batches", "4", {"afs_batches": 4}),
     ("train", "--statistics-batches", "2", {"statistics_batches": 2}),
+    ("train", "--ema", "0", {"ema": 0.0}),
     ("train", "--workers", "3", {"workers": 3}),
     ("train", "--threads", "1", {"threads": 1}),
     ("train", "--precision", "bf16", {"precision": "bf16"}),
@@ -129,6 +130,20 @@ def test_names_are_read_in_any_case(part: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, [*arguments, "--workspace", str(tmp_path / "ws")])
     assert result.exit_code == 0, result.stderr
     assert "to do        C, part, seed 0" in result.stderr
+
+
+def test_the_ablation_starts_from_its_own_preset(part: Path, tmp_path: Path) -> None:
+    arguments = ["reproduce", "ablation", "--data", str(part), "--category", "part", "--list", "--json"]
+    arguments += ["--workspace", str(tmp_path / "ws"), "--rotate", "180", "--steps", "7", "--minutes", "3"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.count("to do ") == 13
+    assert "to do        weights averaged, EMA 0.998, part, seed 0" in result.stderr
+    assert "not available" not in result.stderr
+    found = json.loads(result.stdout)
+    assert (found["preset"], found["base"]) == ("edge", "base")
+    assert found["settings"]["synthesis"]["rotate"] == 180
+    assert (found["settings"]["train"]["steps"], found["settings"]["train"]["minutes"]) == (7, 3)
 
 
 def test_list_runs_and_writes_nothing(part: Path, tmp_path: Path) -> None:

@@ -89,6 +89,7 @@ TRAIN_OPTIONS = [
     ("--validate-every", "13", {"validate_every": 13}),
     ("--afs-batches", "4", {"afs_batches": 4}),
     ("--statistics-batches", "2", {"statistics_batches": 2}),
+    ("--ema", "0.99", {"ema": 0.99}),
     ("--seed", "17", {"seed": 17}),
     ("--workers", "3", {"workers": 3}),
     ("--threads", "1", {"threads": 1}),

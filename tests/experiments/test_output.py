@@ -11,12 +11,18 @@ import pytest
 from PIL import Image
 
 from realnet_edge.data import CategoryData
-from realnet_edge.experiments.markdown import SELECTION_NOTE, SPLIT_NOTE, TEST_SET_MARK, TEST_SET_NOTE
+from realnet_edge.experiments.markdown import (
+    OWN_MARK,
+    SELECTION_NOTE,
+    SPLIT_NOTE,
+    TEST_SET_MARK,
+    TEST_SET_NOTE,
+)
 from realnet_edge.experiments.output import document, write_experiment
 from realnet_edge.experiments.plan import Plan, Request, make_plan
 from realnet_edge.experiments.published import EXPERIMENTS
 from realnet_edge.experiments.results import RunResult
-from realnet_edge.experiments.summary import Estimate, RowSummary, summarise
+from realnet_edge.experiments.summary import Estimate, RowSummary, paired, summarise
 
 MakeRequest = Callable[..., Request]
 MakeResult = Callable[..., RunResult]
@@ -133,6 +139,77 @@ def test_markdown_shows_both_and_says_what_does_not_compare(
     ) in lines
     columns = {line.count("|") for line in lines if line.startswith("|")}
     assert columns == {7}
+
+
+def test_differences_are_taken_seed_by_seed(
+    pair: Path, request_for: MakeRequest, fill: Callable[..., dict[str, RunResult]]
+) -> None:
+    plan = make_plan(
+        EXPERIMENTS["ablation"], request_for(pair, categories=("cells", "panes"), seeds=(0, 1, 2))
+    )
+    # Seeds differ more from each other than the rows do; seed 2 of one category is not done.
+    image = {
+        "base": {"cells": (60.0, 80.0, 70.0), "panes": (70.0, 90.0, 80.0)},
+        "wider": {"cells": (61.0, 83.0, 99.0), "panes": (71.0, 93.0)},
+        "patches": {"cells": (59.0, 79.0)},
+    }
+    figures = {
+        (row, category, seed): {"image_auroc": value, "au_pro": 50.0 + seed}
+        for row, categories in image.items()
+        for category, values in categories.items()
+        for seed, value in enumerate(values)
+    }
+    results = fill(plan, figures)
+    wider = summary_of(plan, results, "wider")
+    assert wider.differences == (
+        Estimate(pytest.approx(2.0), pytest.approx(2**0.5)),
+        None,
+        Estimate(pytest.approx(0.0), pytest.approx(0.0)),
+    )
+    assert summary_of(plan, results, "base").differences == ()
+    # One category stands for both in no difference either.
+    assert summary_of(plan, results, "patches").differences == (None, None, None)
+    in_cells = {"cells": summary_of(plan, results, "patches").results["cells"]}
+    base = {"cells": summary_of(plan, results, "base").results["cells"]}
+    assert paired(in_cells, base, "image_auroc") == Estimate(-1.0, 0.0)
+
+
+def test_our_own_ablation_is_not_taken_for_the_papers(
+    screw: Path, request_for: MakeRequest, fill: Callable[..., dict[str, RunResult]], tmp_path: Path
+) -> None:
+    plan = make_plan(EXPERIMENTS["ablation"], request_for(screw, seeds=(0, 1)))
+    rows = {"base": (90.0, 91.0), "wider": (90.5, 92.5), "patches": (89.0,)}
+    results = fill(
+        plan,
+        {
+            (row, "screw", seed): {"image_auroc": value, "pixel_auroc": 98.0, "au_pro": 80.0}
+            for row, values in rows.items()
+            for seed, value in enumerate(values)
+        },
+    )
+    text, files = write_experiment(tmp_path / "out", plan, results, "edge", [])
+    assert files == (tmp_path / "out" / "ablation-edge.md",)
+    lines = text.splitlines()
+    assert lines[0] == "# Ablation of this package: one change at a time against the preset as it is"
+    assert lines[2] == f"**{OWN_MARK}**"
+    assert "image AUROC / pixel AUROC / AU-PRO; accuracy in percent, AU-PRO as MVTec AD defines it" in text
+    assert "| setting | ours | difference from base | categories | seeds |" in lines
+    assert (
+        "| base: the preset as it is | 90.50 ± 0.71 / 98.00 ± 0.00 / 80.00 ± 0.00 | - | screw | 0, 1 |"
+        in lines
+    )
+    wider = "91.50 ± 1.41 / 98.00 ± 0.00 / 80.00 ± 0.00 | +1.00 ± 0.71 / +0.00 ± 0.00 / +0.00 ± 0.00"
+    assert f"| U-Nets half as wide again | {wider} | screw | 0, 1 |" in lines
+    assert f"| U-Nets half as wide again | {wider} | 80.0 to 95.1; 80.0 to 95.1 | 2, 2 | 0.1, 0.1 |" in lines
+    assert "| constant learning rate | not run yet | - | - | - |" in lines
+    assert "| without noise on the images | not available: the settings are so already | - | - | - |" in lines
+    # Nothing compares with the paper, apart from the line that says so.
+    assert "paper" not in text.replace(OWN_MARK, "")
+    found = document(plan, results, "edge", [])
+    assert found["base"] == "base"
+    differences = {row["name"]: row["differences"] for row in found["rows"]}
+    assert differences["wider"]["image_auroc"] == {"mean": 1.0, "deviation": pytest.approx(0.5**0.5)}
+    assert differences["base"] == {}
 
 
 def test_whole_data_set_is_no_subset(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,17 @@ def test_where_nothing_can_be_run_no_data_is_wanted(request_for: MakeRequest, tm
     assert set(plan.unavailable) == {"dtd", "cutpaste", "nsa", "sia"}
 
 
+def test_an_ablation_leaves_out_what_changes_nothing_or_does_not_fit(
+    cells: CategoryData, request_for: MakeRequest
+) -> None:
+    plan = make_plan(EXPERIMENTS["ablation"], request_for(cells.root.parent, categories=("cells",)))
+    assert plan.runs[0].row.name == "base"
+    assert plan.runs[0].settings == plan.base
+    assert set(plan.unavailable) == {"no-bends", "no-noise", "ema"}
+    assert plan.unavailable["no-noise"] == "the settings are so already"
+    assert "statistics_batches is 0" in plan.unavailable["ema"]
+
+
 @pytest.mark.parametrize("seeds", [(), (1, 1)])
 def test_seeds_are_one_run_each(request_for: MakeRequest, tmp_path: Path, seeds: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match="each once"):
@@ -96,10 +109,17 @@ def test_the_key_is_of_what_decides_the_result(cells: CategoryData, tiny: Settin
     faster = dataclasses.replace(tiny, train=dataclasses.replace(tiny.train, workers=3))
     assert dataclasses.replace(run, settings=faster).key == run.key
     assert dataclasses.replace(run, row=EXPERIMENTS["table5a"].rows[-1]).key == run.key
+    assert dataclasses.replace(run, row=EXPERIMENTS["ablation"].rows[0]).key == run.key
     others = [
         dataclasses.replace(run, settings=tiny.with_seed(1)),
         dataclasses.replace(
             run, settings=dataclasses.replace(tiny, train=dataclasses.replace(tiny.train, steps=3))
+        ),
+        dataclasses.replace(
+            run,
+            settings=dataclasses.replace(
+                tiny, train=dataclasses.replace(tiny.train, ema=0.9, statistics_batches=1)
+            ),
         ),
         dataclasses.replace(
             run, settings=dataclasses.replace(tiny, model=dataclasses.replace(tiny.model, rrs_max=5))
@@ -112,6 +132,14 @@ def test_the_key_is_of_what_decides_the_result(cells: CategoryData, tiny: Settin
         dataclasses.replace(run, weights=tmp_path / "w.pth"),
     ]
     assert len({run.key, *(other.key for other in others)}) == len(others) + 1
+
+
+def test_rows_from_before_weights_were_averaged_still_count(cells: CategoryData, tiny: Settings) -> None:
+    document = tiny.to_dict()
+    del document["train"]["ema"], document["train"]["workers"]
+    document |= {"category": "cells", "root": str(cells.root.resolve()), "weights": ""}
+    written = sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    assert written.startswith(Run(EXPERIMENTS["table1"].rows[-1], cells, tiny, None).key)
 
 
 def test_one_model_for_all_is_one_run_whatever_way_they_are_named(

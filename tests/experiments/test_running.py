@@ -25,6 +25,7 @@ from realnet_edge.experiments.plan import Request, Run, make_plan
 from realnet_edge.experiments.published import EXPERIMENTS
 from realnet_edge.experiments.running import execute
 from realnet_edge.experiments.settings import Settings
+from realnet_edge.experiments.summary import summarise
 from realnet_edge.export import TorchRunner
 from realnet_edge.metrics import image_auroc
 from realnet_edge.model.checkpoint import load_checkpoint
@@ -148,6 +149,27 @@ def test_one_model_is_judged_on_each_category_by_itself(pair: Path, tiny: Settin
     assert f"| RealNet, source of the preset | - | - | {mean:.2f} / " in text
     assert "| RealNet (ResNet50, DTD) | 97.30 / 98.40 | - | not available" in text
     assert text.count("### ") == 2
+
+
+def test_rows_of_the_ablation_run_and_are_compared(pair: Path, tiny: Settings, tmp_path: Path) -> None:
+    """The base, which tables of the paper have too, and averaged weights."""
+    averaging = dataclasses.replace(tiny, train=dataclasses.replace(tiny.train, statistics_batches=1))
+    plan = make_plan(EXPERIMENTS["ablation"], Request(pair, averaging, categories=("cells",)))
+    place = Place.inside(tmp_path)
+    chosen = {run.row.name: run for run in plan.runs if run.row.name in ("base", "ema")}
+    for run in chosen.values():
+        assert execute(run, place, MACHINE)
+    results = place.results.rows()
+    rows = {name: results[run.key] for name, run in chosen.items()}
+    assert [rows[name].settings["train"]["ema"] for name in ("base", "ema")] == [0.0, 0.998]
+    summaries = {summary.row.name: summary for summary in summarise(plan, results)}
+    for metric, difference in zip(plan.experiment.metrics, summaries["ema"].differences, strict=True):
+        assert difference is not None
+        assert difference.mean == getattr(rows["ema"], metric) - getattr(rows["base"], metric)
+    text, _ = write_experiment(tmp_path, plan, results, "demo", [])
+    assert "| weights averaged, EMA 0.998 | " in text
+    # The preset's source has no bends to leave out.
+    assert "not available: the anomaly source" in text
 
 
 def test_chosen_on_the_test_set_the_best_validation_is_the_figure(run: Run, tmp_path: Path) -> None:

@@ -222,6 +222,7 @@ def under_torchrun(category: CategoryData, workspace: Path) -> dict[str, Any]:
     command += ["--widths", "8,8,24", "--rrs-max", "8", "--rrs-mean", "8", "--batch", "8", "--steps", "4"]
     command += ["--validate-every", "2", "--afs-batches", "1", "--statistics-batches", "2", "--threads", "1"]
     command += ["--workers", "0", "--learning-rate", "1e-3", "--device", "cpu", "--patience", "0"]
+    command += ["--ema", "0.5"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -233,10 +234,10 @@ def under_torchrun(category: CategoryData, workspace: Path) -> dict[str, Any]:
 
 
 def test_two_processes_learn_what_one_does(category: CategoryData, tmp_path: Path) -> None:
-    """Losses and validations at the same global batch, BatchNorm of all samples included."""
+    """Losses and validations at the same global batch, BatchNorm of all and averaged weights included."""
     two = under_torchrun(category, tmp_path / "two")
     config = dataclasses.replace(
-        TRAIN, steps=4, validate_every=2, afs_batches=1, statistics_batches=2, workers=0, patience=0
+        TRAIN, steps=4, validate_every=2, afs_batches=1, statistics_batches=2, workers=0, patience=0, ema=0.5
     )
     paths = Workspace(tmp_path / "one").category("cells")
     one = train(category, paths, MODEL, SynthesisConfig(), config).training
