@@ -85,17 +85,17 @@ def command(
     from realnet_edge.runtime import best_backend, require_backend
     from realnet_edge.workspace import Workspace, require_checkpoint
 
+    given = click.get_current_context().get_parameter_source("max_batch") is not ParameterSource.DEFAULT
+    engine_options = read_engine_options(engine, max_batch, given)
+    need_training_packages("build")
     place = Workspace(workspace)
     require_checkpoint(place, category)
     if backend is None:
         backend = best_backend(precision)
         say(f"backend: {backend}, the best for {precision} on this machine")
     require_backend(backend, precision)
-    need_training_packages("build")
     from realnet_edge.calibrate import BuildOptions, build_bundle, shortfall
 
-    max_batch_source = click.get_current_context().get_parameter_source("max_batch")
-    max_batch_given = max_batch_source is not ParameterSource.DEFAULT
     options = BuildOptions(
         fpr,
         max_batch,
@@ -103,7 +103,7 @@ def command(
         exclude,
         tolerance,
         weight_bits,
-        read_engine_options(engine, max_batch, max_batch_given),
+        engine_options,
         timing_cache,
     )
     with _progress() as progress:

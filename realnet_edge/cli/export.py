@@ -31,9 +31,9 @@ def command(category: str, workspace: Path, data: Path | None, tolerance: float,
     from realnet_edge.cli.training_packages import need_training_packages
     from realnet_edge.workspace import Workspace, require_checkpoint
 
+    need_training_packages("export")
     place = Workspace(workspace)
     require_checkpoint(place, category)
-    need_training_packages("export")
     from realnet_edge.calibrate import ensure_onnx, open_sources
 
     with console.status("Exporting, then checking on real images ..."):

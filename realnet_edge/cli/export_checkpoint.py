@@ -27,6 +27,7 @@ def command(category: str, out: Path, workspace: Path) -> None:
     from realnet_edge.cli.training_packages import need_training_packages
     from realnet_edge.workspace import Workspace, require_checkpoint
 
+    need_training_packages("export-checkpoint")
     place = Workspace(workspace)
     require_checkpoint(place, category)
     need_training_packages("export-checkpoint")

@@ -94,6 +94,8 @@ def test_what_tensorrts_builder_cannot_take_is_refused_with_the_reason(
 
 
 def test_tensorrts_settings_are_refused_for_another_backend(tmp_path: Path) -> None:
+    (tmp_path / "part/checkpoint").mkdir(parents=True)
+    (tmp_path / "part/checkpoint/checkpoint.json").touch()
     arguments = ["build", "--category", "part", "--precision", "fp32", "--workspace", str(tmp_path)]
     result = CliRunner().invoke(cli, [*arguments, "--backend", "onnxruntime", "--tf32"])
     assert result.exit_code == 2
