@@ -28,6 +28,7 @@ from realnet_edge.export.simplify import simplify
 from realnet_edge.files import atomic_folder, sha256_file, write_json
 from realnet_edge.model.checkpoint import Checkpoint
 
+_LAYERS = ("Conv", "ConvTranspose")
 OPSET = 18
 TOLERANCE = 1e-4
 MODEL_NAME = "model.onnx"
@@ -164,10 +165,16 @@ def _stamp(program: torch.onnx.ONNXProgram, checkpoint: Checkpoint) -> None:
     """Drop traces of the exporting machine, and say where the graph came from."""
     model: Any = program.model
     graph = model.graph
+    taken = {node.name for node in graph.all_nodes() if node.op_type not in _LAYERS}
     for node in graph.all_nodes():
-        if node.op_type in ("Conv", "ConvTranspose"):
+        if node.op_type in _LAYERS:
             # Named for its module, so that a user can say which layers quantisation shall spare.
-            node.name = node.inputs[1].name.removeprefix("model.").removesuffix(".weight")
+            name = node.inputs[1].name.removeprefix("model.").removesuffix(".weight")
+            # A weight that was reshaped is named for that step, which may have left others of its kind.
+            while name in taken:
+                name += ".layer"
+            node.name = name
+            taken.add(name)
         node.metadata_props.clear()
         node.doc_string = None
         for value in node.outputs:
