@@ -25,6 +25,7 @@ from torch import Tensor
 
 from realnet_edge.config import ModelConfig
 from realnet_edge.kernels.rrs import rrs_gather, rrs_select
+from realnet_edge.kernels.rrs_cpu import located
 from realnet_edge.kernels.rrs_reference import rrs_gather_reference, rrs_select_reference
 from realnet_edge.model.afs import FeatureSelection
 from realnet_edge.model.rrs import ResidualSelection
@@ -68,7 +69,8 @@ def rrs_cases(config: ModelConfig, batch: int, options: argparse.Namespace) -> l
     indices = rrs_select(selected, reconstructed, mean, variance, *kept)
     out, _ = module(selected, reconstructed)
     inputs = _bytes([*selected, *reconstructed])
-    read = _bytes([*(t[:, :1] for t in selected)])
+    picked = zip(selected, located(selected, indices), strict=True)
+    read = sum(2 * len(places) * _bytes([block[0, 0]]) for block, (places, _) in picked)
     return [
         Case(
             "rrs",
@@ -91,7 +93,7 @@ def rrs_cases(config: ModelConfig, batch: int, options: argparse.Namespace) -> l
                     selected, reconstructed, indices, channels_last=options.channels_last
                 ),
             },
-            # Most of it is what is written; of the inputs at least the coarsest planes are read.
+            # Of the inputs, the chosen planes alone.
             read + 4 * indices.numel() * selected[0].shape[2] * selected[0].shape[3],
         ),
     ]

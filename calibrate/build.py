@@ -16,7 +16,7 @@ from realnet_edge.bundle import Bundle, Calibration, EngineKey, InputSpec, Manif
 from realnet_edge.calibrate.measure import Progress, drift, predict
 from realnet_edge.calibrate.openvino_build import ir_from_onnx
 from realnet_edge.calibrate.quantise import DEFAULT_METHOD, WEIGHT_BITS, quantise_onnx
-from realnet_edge.calibrate.sources import Sources, ensure_onnx, open_sources
+from realnet_edge.calibrate.sources import Sources, ensure_onnx, graph_files, open_sources
 from realnet_edge.calibrate.tensorrt_build import Tell, plan_from_onnx
 from realnet_edge.calibrate.threshold import conformal_threshold
 from realnet_edge.errors import ConfigError
@@ -170,8 +170,7 @@ def build_bundle(
 def _engine_files(graph: Path, scratch: Path, backend: str, precision: str) -> dict[str, Path]:
     if backend == "openvino":
         return ir_from_onnx(graph, scratch, precision)
-    # Weights beside the graph are found by the name that the graph holds.
-    return {file.name: file for file in sorted(graph.parent.glob(f"{graph.name}*"))}
+    return {file.name: file for file in graph_files(graph)}
 
 
 def _build_plan(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from realnet_edge.bundle import EngineKey, EngineTarget, changed, load_bundle
+from realnet_edge.calibrate.sources import graph_files
 from realnet_edge.errors import BundleError
 from realnet_edge.export.cast_fp16 import cast_fp16
 from realnet_edge.files import sha256_file
@@ -97,7 +98,7 @@ def graph_in_precision(source: Path, folder: Path, precision: str) -> Path:
 
 def sha256_graph(graph: Path) -> str:
     """SHA-256 over an ONNX file and the external data beside it, whose names begin with its own."""
-    parts = [f"{file.name} {sha256_file(file)}" for file in sorted(graph.parent.glob(f"{graph.name}*"))]
+    parts = [f"{file.name} {sha256_file(file)}" for file in graph_files(graph)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -17,13 +17,12 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass, Top
 
 from realnet_edge.errors import ExportError
 from realnet_edge.export.half_plan import half_nodes, is_square
+from realnet_edge.export.onnx_export import SINGLE_FILE_LIMIT
 from realnet_edge.files import atomic_folder
 
 LARGEST_HALF = 65504.0
 # FP16 scales of Q/DQ need operator set 19; what the engine graph uses means the same there as in 18.
 _QDQ_OPSET = 19
-# A protobuf message ends at 2 GiB.
-_SINGLE_FILE_LIMIT = 2_000_000_000
 _QDQ = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -64,7 +63,7 @@ def cast_fp16(source: Path, target: Path) -> HalfCast:
     with atomic_folder(target.parent) as folder:
         held = [value.const_value for value in model.graph.initializers.values()]
         size = sum(tensor.nbytes for tensor in held if tensor is not None)
-        beside = f"{target.name}.data" if size > _SINGLE_FILE_LIMIT else None
+        beside = f"{target.name}.data" if size > SINGLE_FILE_LIMIT else None
         ir.save(model, folder / target.name, external_data=beside)
         _check(folder / target.name)
     return done

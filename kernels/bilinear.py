@@ -1,7 +1,7 @@
 """Bilinear upsampling with align_corners=True as matrices: where each output pixel looks, what it takes.
 
 Positions follow PyTorch's arithmetic to the bit: a float32 scale, multiplied by the output position, split
-into a whole and a fractional part.
+into a whole and a fractional part. Matrices are kept where they are used: a GPU does not wait for them anew.
 """
 
 from __future__ import annotations
@@ -11,15 +11,36 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+Size = tuple[int, int]
+
+
+def upsampled(planes: Tensor, size: Size) -> Tensor:
+    """float32 (P, h, w) to (P, *size), one axis after the other."""
+    height, width = planes.shape[1:]
+    if (height, width) == size:
+        return planes
+    down, across = _axes((height, width), size, planes.device)
+    return torch.matmul(down, (planes.flatten(0, 1) @ across.T).view(-1, height, size[1]))
+
+
+def upsampling_gradient(gradient: Tensor, size: Size) -> Tensor:
+    """The transpose of `upsampled`, (P, H, W) back to (P, *size); sums are in the same order every run."""
+    height, width = gradient.shape[1:]
+    if (height, width) == size:
+        return gradient
+    down, across = _axes(size, (height, width), gradient.device)
+    return torch.matmul(down.T, gradient) @ across
+
 
 @lru_cache(maxsize=64)
-def axis_matrix(source: int, target: int) -> Tensor:
+def axis_matrix(source: int, target: int, device: torch.device) -> Tensor:
     """Upsampling along one axis as a matrix: float32 (target, source), rows of at most two entries, sum 1.
 
     Rows times columns is the whole operation: `axis_matrix(h, H) @ plane @ axis_matrix(w, W).T`.
 
     Args:
         source, target: positions along the axis before and after, each at least 1.
+        device: where it is to lie.
     """
     scale = torch.tensor(source - 1, dtype=torch.float32) / max(1, target - 1)
     position = torch.arange(target, dtype=torch.float32) * (scale if target > 1 else 0.0)
@@ -30,30 +51,35 @@ def axis_matrix(source: int, target: int) -> Tensor:
     matrix = torch.zeros(target, source)
     matrix[rows, lower] += 1.0 - fraction
     matrix[rows, upper] += fraction
-    return matrix
+    return matrix.to(device)
 
 
 @lru_cache(maxsize=64)
-def mean_weights(source: tuple[int, int], target: tuple[int, int]) -> Tensor:
+def mean_weights(source: Size, target: Size, device: torch.device) -> Tensor:
     """What each pixel of a plane adds to the mean of the upsampled plane: float32 (h * w,), sum 1.
 
     The mean of a linear map needs no upsampled plane: it is a weighted sum, and the weights are separable.
 
     Args:
         source, target: height and width before and after.
+        device: where they are to lie.
     """
-    rows, columns = (
-        axis_matrix(before, after).double().sum(0) / after
-        for before, after in zip(source, target, strict=True)
+    down, across = (
+        matrix.double().sum(0) / matrix.shape[0] for matrix in _axes(source, target, torch.device("cpu"))
     )
-    return torch.outer(rows, columns).flatten().float()
+    return torch.outer(down, across).flatten().float().to(device)
 
 
 @lru_cache(maxsize=64)
-def axis_gram(source: int, target: int) -> Tensor:
+def axis_gram(source: int, target: int, device: torch.device) -> Tensor:
     """The matrix of the upsampled square: float32 (source, source), `A.T @ A / target` of `axis_matrix`.
 
     The mean square of an upsampled plane x is the sum over `x * (G_rows @ x @ G_columns)`.
     """
-    matrix = axis_matrix(source, target).double()
-    return (matrix.T @ matrix / target).float()
+    matrix = axis_matrix(source, target, torch.device("cpu")).double()
+    return (matrix.T @ matrix / target).float().to(device)
+
+
+def _axes(source: Size, target: Size, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The matrices along the rows and along the columns."""
+    return axis_matrix(source[0], target[0], device), axis_matrix(source[1], target[1], device)

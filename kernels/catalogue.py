@@ -11,11 +11,9 @@ from collections.abc import Iterator, Sequence
 from realnet_edge.errors import ConfigError
 from realnet_edge.kernels.spec import KernelSpec
 
-# Sizes of tiles, as the launchers choose them for planes that are large enough; smaller ones are masked.
-TILE = 1024
-SIDE_BY_SIDE = 64
-PLACED, COMPARED = 64, 64
-NARROW = 4
+# As the launchers choose them for planes that are large enough; smaller ones are masked.
+from realnet_edge.kernels.tile_sizes import COMPARED, NARROW, PLACED, SIDE_BY_SIDE, TILE
+
 # Blocks of the presets and of the published network.
 BLOCKS = (3, 4)
 # Of the BatchNorm that RRS normalises with. TensorRT passes whole numbers only, so it is compiled in.

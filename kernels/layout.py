@@ -20,3 +20,8 @@ def memory_format(channels_last: bool) -> torch.memory_format:
 def full_precision(device: torch.device) -> torch.autocast:
     """The context in which autocast leaves float32 as it is, for what small differences decide."""
     return torch.autocast(device.type, enabled=False)
+
+
+def plane_size(planes: Tensor) -> tuple[int, int]:
+    """Height and width of (N, C, H, W)."""
+    return int(planes.shape[2]), int(planes.shape[3])

@@ -14,12 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from realnet_edge.kernels.layout import is_channels_last, memory_format
-
-# Values of a tile: eight a thread of four warps.
-TILE = 1024
-# Channels of a tile where they lie side by side: 128 bytes of float16.
-SIDE_BY_SIDE = 64
+from realnet_edge.kernels.layout import is_channels_last, memory_format, plane_size
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton ships no types
@@ -46,16 +41,23 @@ def _squared(selected: tl.tensor, reconstructed: tl.tensor, offset: tl.tensor, m
 def evaluated(
     selected: tl.tensor,
     reconstructed: tl.tensor,
-    plane: tl.tensor,
+    sample: tl.tensor,
+    channel: tl.tensor,
     pixel: tl.tensor,
-    pixel_stride: tl.tensor,
+    channels: tl.tensor,
     height: tl.tensor,
     width: tl.tensor,
     out_height: tl.tensor,
     out_width: tl.tensor,
     mask: tl.tensor,
+    CHANNELS_LAST: tl.constexpr,
 ) -> tl.tensor:
-    """Upsampled squared residuals of planes (B, 1), by their offsets, at output pixels (1, P): (B, P)."""
+    """Upsampled squared residuals of a sample's channels (B,) at output pixels (1, P): (B, P)."""
+    size = height * width
+    channel_stride = 1 if CHANNELS_LAST else size
+    pixel_stride = channels if CHANNELS_LAST else 1
+    # Wide before it is multiplied: a large batch has more values than 32 bits count.
+    plane = sample.to(tl.int64) * channels * size + channel[:, None] * channel_stride
     if (height == out_height) & (width == out_width):
         value = _squared(selected, reconstructed, plane + pixel * pixel_stride, mask)
     else:
@@ -93,7 +95,7 @@ class Blocks:
     @property
     def size(self) -> tuple[int, int]:
         """Height and width that planes are brought to."""
-        return int(self.selected[0].shape[2]), int(self.selected[0].shape[3])
+        return plane_size(self.selected[0])
 
 
 def one_layout(selected: Sequence[Tensor], reconstructed: Sequence[Tensor]) -> Blocks:

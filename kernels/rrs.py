@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from realnet_edge.kernels.bilinear import axis_gram, axis_matrix, mean_weights
+from realnet_edge.kernels.bilinear import axis_gram, mean_weights, upsampling_gradient
 from realnet_edge.kernels.checks import FLOATS, check_dtype, check_index_range
-from realnet_edge.kernels.layout import full_precision, memory_format
+from realnet_edge.kernels.layout import full_precision, memory_format, plane_size
 from realnet_edge.kernels.rrs_checks import check_pairs, check_select, check_source
 from realnet_edge.kernels.rrs_cpu import gather_residuals, located, pool_residuals, squared_residual
 from realnet_edge.kernels.rrs_reference import rank_planes
@@ -102,7 +102,7 @@ def rrs_moments(selected: Sequence[Tensor], reconstructed: Sequence[Tensor]) -> 
         float32 (C,) each.
     """
     check_pairs(selected, reconstructed)
-    size = _size(selected[0])
+    size = plane_size(selected[0])
     with full_precision(selected[0].device):
         pairs = zip(selected, reconstructed, strict=True)
         moments = [_block_moments(squared_residual(block, other), size) for block, other in pairs]
@@ -111,13 +111,11 @@ def rrs_moments(selected: Sequence[Tensor], reconstructed: Sequence[Tensor]) -> 
 
 
 def _block_moments(residual: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    coarse = _size(residual)
-    mean = (residual.flatten(2) @ mean_weights(coarse, size).to(residual.device)).mean(dim=0)
+    coarse, device = plane_size(residual), residual.device
+    mean = (residual.flatten(2) @ mean_weights(coarse, size, device)).mean(dim=0)
     # Upsampling keeps a constant: subtracted before, it costs the squares no digits.
     centred = residual - mean[:, None, None]
-    rows, columns = (
-        axis_gram(before, after).to(residual.device) for before, after in zip(coarse, size, strict=True)
-    )
+    rows, columns = (axis_gram(before, after, device) for before, after in zip(coarse, size, strict=True))
     square = (centred * (rows @ centred @ columns)).sum(dim=(2, 3))
     return mean, square.mean(dim=0)
 
@@ -224,20 +222,13 @@ def _gather_backward(
     gradient: Tensor, selected: list[Tensor], reconstructed: list[Tensor], source: Tensor
 ) -> list[Tensor]:
     """Gradients with respect to `selected`; those of `reconstructed` are their negatives."""
-    size = _size(selected[0])
     planes = gradient.flatten(0, 1)
     found = []
     for block, other, (places, rows) in zip(
         selected, reconstructed, located(selected, source.long()), strict=True
     ):
-        coarse = _size(block)
-        part = planes.index_select(0, places).float()
-        if coarse != size:
-            # The transpose of upsampling, in an order of additions that is the same in every run.
-            down, across = (
-                axis_matrix(before, after).to(part.device) for before, after in zip(coarse, size, strict=True)
-            )
-            part = torch.matmul(down.T, part) @ across
+        coarse = plane_size(block)
+        part = upsampling_gradient(planes.index_select(0, places).float(), coarse)
         spread = part.new_zeros((block.shape[0] * block.shape[1], *coarse)).index_add_(0, rows, part)
         change = 2.0 * (block.float() - other.float())
         part = spread.view(block.shape) * change
@@ -272,7 +263,3 @@ torch.library.register_fake(_SELECT, _select_fake)
 torch.library.register_fake(_GATHER, _gather_fake)
 torch.library.register_fake(_BACKWARD, _gather_backward_fake)
 torch.library.register_autograd(_GATHER, _backward, setup_context=_keep_for_backward)
-
-
-def _size(block: Tensor) -> tuple[int, int]:
-    return int(block.shape[2]), int(block.shape[3])

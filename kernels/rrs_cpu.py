@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from realnet_edge.kernels.bilinear import axis_matrix, mean_weights
+from realnet_edge.kernels.bilinear import mean_weights, upsampled
+from realnet_edge.kernels.layout import plane_size
+from realnet_edge.kernels.rrs_reference import resize
 
 # Channels that are upsampled side by side at a time: at 64 x 64 they fit a second-level cache.
 _CHUNK = 32
@@ -28,13 +29,12 @@ def pool_residuals(selected: Sequence[Tensor], reconstructed: Sequence[Tensor]) 
     Returns:
         Two float32 tensors (N, C), C the sum of C_k.
     """
-    size = (int(selected[0].shape[2]), int(selected[0].shape[3]))
+    size = plane_size(selected[0])
     maxima, means = [], []
     for block, other in zip(selected, reconstructed, strict=True):
         residual = squared_residual(block, other)
         maxima.append(_maximum(residual, size))
-        weights = mean_weights((int(block.shape[2]), int(block.shape[3])), size)
-        means.append(residual.flatten(2) @ weights)
+        means.append(residual.flatten(2) @ mean_weights(plane_size(block), size, residual.device))
     return torch.cat(maxima, dim=1), torch.cat(means, dim=1)
 
 
@@ -54,7 +54,7 @@ def gather_residuals(
         selected, reconstructed, located(selected, source), strict=True
     ):
         taken, against = (t.flatten(0, 1).index_select(0, planes) for t in (block, other))
-        chosen = upsampled(squared_residual(taken, against), out.shape[2:])
+        chosen = upsampled(squared_residual(taken, against), plane_size(out))
         flat.index_copy_(0, places, chosen.to(out.dtype))
     if not out.is_contiguous():
         out.copy_(flat.view(out.shape))
@@ -83,16 +83,6 @@ def squared_residual(selected: Tensor, reconstructed: Tensor) -> Tensor:
     return torch.sub(selected.float(), reconstructed.float()).square_()
 
 
-def upsampled(planes: Tensor, size: Sequence[int]) -> Tensor:
-    """float32 (P, h, w) to (P, *size), bilinearly with align_corners=True, one axis after the other."""
-    height, width = planes.shape[1:]
-    if (height, width) == tuple(size):
-        return planes
-    down = axis_matrix(height, size[0]).to(planes.device)
-    across = axis_matrix(width, size[1]).to(planes.device)
-    return torch.matmul(down, (planes.flatten(0, 1) @ across.T).view(-1, height, size[1]))
-
-
 def _maximum(residual: Tensor, size: tuple[int, int]) -> Tensor:
     """(N, C, h, w) to the maxima (N, C) of its planes upsampled to `size`."""
     if residual.shape[2:] == size:
@@ -112,5 +102,4 @@ def _maximum(residual: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _chunk_maximum(chunk: Tensor, size: tuple[int, int]) -> Tensor:
-    side_by_side = chunk.contiguous(memory_format=torch.channels_last)
-    return F.interpolate(side_by_side, size=size, mode="bilinear", align_corners=True).amax(dim=(2, 3))
+    return resize(chunk.contiguous(memory_format=torch.channels_last), size).amax(dim=(2, 3))

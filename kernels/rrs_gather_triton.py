@@ -7,7 +7,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from realnet_edge.kernels.residual_triton import SIDE_BY_SIDE, TILE, Blocks, evaluated
+from realnet_edge.kernels.residual_triton import Blocks, evaluated
+from realnet_edge.kernels.tile_sizes import SIDE_BY_SIDE, TILE
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton ships no types
@@ -42,22 +43,20 @@ def rrs_gather_kernel(
         channel = wanted - first_plane
         here = (channel >= 0) & (channel < channels[block])
         if tl.max(here.to(tl.int32), axis=0) > 0:
-            size = heights[block] * widths[block]
-            channel_stride = 1 if CHANNELS_LAST else size
-            pixel_stride = channels[block] if CHANNELS_LAST else 1
-            plane = sample * channels[block] * size + channel[:, None] * channel_stride
             # Masked values are 0: each place gets its own block's and nothing else.
             value += evaluated(
                 selected[block],
                 reconstructed[block],
-                plane,
+                sample,
+                channel,
                 pixel,
-                pixel_stride,
+                channels[block],
                 heights[block],
                 widths[block],
                 out_height,
                 out_width,
                 here[:, None] & (pixel < pixels),
+                CHANNELS_LAST,
             )
         first_plane += channels[block]
     place_stride = 1 if OUT_CHANNELS_LAST else pixels

@@ -7,14 +7,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from realnet_edge.kernels.residual_triton import SIDE_BY_SIDE, TILE, Blocks, evaluated
+from realnet_edge.kernels.residual_triton import Blocks, evaluated
+from realnet_edge.kernels.tile_sizes import COMPARED, PLACED, SIDE_BY_SIDE, TILE
 
 # Programs that keep the largest GPU of today busy; with fewer planes their pixels are shared out.
 _BUSY = 512
 _MOST_PARTS = 16
-# Planes that one program of the ranking places, and how many it compares them with at once.
-_PLACED = 64
-_COMPARED = 64
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton ships no types
@@ -48,11 +46,6 @@ def rrs_pool_kernel(
         if (tile >= first_tile) & (tile < first_tile + tiles):
             channel = (tile - first_tile) * BLOCK_CHANNELS + tl.arange(0, BLOCK_CHANNELS)
             present = channel < channels[block]
-            size = heights[block] * widths[block]
-            channel_stride = 1 if CHANNELS_LAST else size
-            pixel_stride = channels[block] if CHANNELS_LAST else 1
-            # Wide before it is multiplied: a large batch has more values than 32 bits count.
-            plane = sample.to(tl.int64) * channels[block] * size + channel[:, None] * channel_stride
             highest = tl.full((BLOCK_CHANNELS, BLOCK_PIXELS), 0.0, tl.float32)
             summed = tl.zeros((BLOCK_CHANNELS, BLOCK_PIXELS), tl.float32)
             end = tl.minimum((part + 1) * share, pixels)
@@ -62,14 +55,16 @@ def rrs_pool_kernel(
                 value = evaluated(
                     selected[block],
                     reconstructed[block],
-                    plane,
+                    sample,
+                    channel,
                     pixel,
-                    pixel_stride,
+                    channels[block],
                     heights[block],
                     widths[block],
                     out_height,
                     out_width,
                     mask,
+                    CHANNELS_LAST,
                 )
                 # Masked values are 0, the least that a square can be. A NaN stays: it must rank first.
                 highest = tl.maximum(highest, value, propagate_nan=tl.PropagateNan.ALL)
@@ -184,7 +179,7 @@ def launch_rrs_select(
         for by_mean, first, kept in ((False, 0, k_max), (True, k_max, columns - k_max)):
             if kept == 0:
                 continue
-            rrs_rank_kernel[(triton.cdiv(planes, _PLACED), samples)](
+            rrs_rank_kernel[(triton.cdiv(planes, PLACED), samples)](
                 pooled[int(by_mean)],
                 mean,
                 variance,
@@ -197,8 +192,8 @@ def launch_rrs_select(
                 columns,
                 eps,
                 BY_MEAN=by_mean,
-                PLACED=_PLACED,
-                COMPARED=_COMPARED,
+                PLACED=PLACED,
+                COMPARED=COMPARED,
                 num_warps=4,
                 enable_fp_fusion=True,
             )

@@ -59,18 +59,12 @@ class FeatureSelection(nn.Module):
         return F.conv2d(selected, self.projection[..., None, None]) if self.projected else selected
 
     def _in_one_op(self, features: Tensor) -> Tensor:
+        last = is_channels_last(features)
         if not self.standardise:
-            last = is_channels_last(features)
             return features if self._whole else afs_gather(features, self.index, channels_last=last)
-        return afs_gather(
-            features,
-            self.index,
-            self.mean,
-            self.scale,
-            channels_last=is_channels_last(features),
-            # The steps one by one promote to the wider type.
-            dtype=torch.promote_types(features.dtype, self.mean.dtype),
-        )
+        # The steps one by one promote to the wider type.
+        dtype = torch.promote_types(features.dtype, self.mean.dtype)
+        return afs_gather(features, self.index, self.mean, self.scale, channels_last=last, dtype=dtype)
 
     @property
     def _whole(self) -> bool:

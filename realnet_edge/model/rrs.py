@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from realnet_edge.kernels.layout import is_channels_last
+from realnet_edge.kernels.layout import is_channels_last, plane_size
 from realnet_edge.kernels.rrs import rrs_gather, rrs_moments, rrs_select
 from realnet_edge.kernels.rrs_reference import choose_planes, mask_planes, residual_planes, take_planes
+from realnet_edge.model.statistics import follow_statistics
 
 HIDDEN = 128
 
@@ -121,17 +122,11 @@ class ResidualSelection(nn.Module):
         self, selected: Sequence[Tensor], reconstructed: Sequence[Tensor]
     ) -> tuple[Tensor, Tensor]:
         """What BatchNorm normalises by: in training the batch's own, which it then follows."""
-        norm = self.norm
-        running_mean, running_var = (norm.get_buffer(f"running_{name}") for name in ("mean", "var"))
         if not self.training:
-            return running_mean, running_var
+            return self.norm.get_buffer("running_mean"), self.norm.get_buffer("running_var")
         mean, variance = rrs_moments(selected, reconstructed)
-        count = selected[0].shape[0] * selected[0].shape[2] * selected[0].shape[3]
-        seen = norm.get_buffer("num_batches_tracked")
-        seen += 1
-        share = 1.0 / float(seen) if norm.momentum is None else norm.momentum
-        running_mean.lerp_(mean, share)
-        running_var.lerp_(variance * (count / max(1, count - 1)), share)
+        height, width = plane_size(selected[0])
+        follow_statistics(self.norm, mean, variance, selected[0].shape[0] * height * width)
         return mean, variance
 
 

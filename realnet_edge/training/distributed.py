@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from realnet_edge.errors import ConfigError, RealnetEdgeError
+from realnet_edge.model.statistics import follow_statistics
 
 _T = TypeVar("_T")
 
@@ -135,20 +136,12 @@ class GroupBatchNorm2d(nn.BatchNorm2d):
         mean = _group_mean(values.mean(dim=(0, 2, 3)))
         centred = values - mean[:, None, None]
         variance = _group_mean((centred * centred).mean(dim=(0, 2, 3)))
-        self._track(mean.detach(), variance.detach(), dist.get_world_size() * x.numel() // x.shape[1])
+        count = dist.get_world_size() * x.numel() // x.shape[1]
+        follow_statistics(self, mean.detach(), variance.detach(), count)
         normalised = centred * torch.rsqrt(variance + self.eps)[:, None, None]
         if self.affine:
             normalised = normalised * self.weight[:, None, None] + self.bias[:, None, None]
         return normalised.to(x.dtype)
-
-    @torch.no_grad()
-    def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
-            return
-        self.num_batches_tracked += 1
-        share = 1.0 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance * (count / max(1, count - 1)), share)
 
 
 def use_group_statistics(module: nn.Module) -> None:

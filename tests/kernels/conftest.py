@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 from realnet_edge.kernels.ahead_of_time import TargetResult, compile_kernels
 from realnet_edge.kernels.ptxas import installed_ptxas
@@ -42,6 +43,12 @@ def _require_triton() -> None:
     """Skip where Triton is not installed."""
     if importlib.util.find_spec("triton") is None:
         pytest.skip("Triton is not installed: no kernel can be compiled")
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """The same numbers in every run: rounding, and ties, are then the same, too."""
+    torch.manual_seed(0)
 
 
 @dataclass(frozen=True)

@@ -373,8 +373,9 @@ def test_catalogue_compiles_without_spills(target: Target, names: tuple[str, ...
 def test_whole_catalogue_fits_its_functions_and_launchers() -> None:
     for spec in catalogue.CATALOGUE:
         make_source(spec)  # refuses arguments that the function does not have
-    from realnet_edge.kernels import afs_triton, residual_triton, rrs_select_triton
+    from realnet_edge.kernels import afs_triton, rrs_gather_triton, rrs_select_triton
 
-    assert (catalogue.TILE, catalogue.SIDE_BY_SIDE) == (residual_triton.TILE, residual_triton.SIDE_BY_SIDE)
-    assert (catalogue.PLACED, catalogue.COMPARED) == (rrs_select_triton._PLACED, rrs_select_triton._COMPARED)
-    assert (catalogue.TILE, catalogue.NARROW) == (afs_triton._TILE, afs_triton._NARROW)
+    for launcher in (rrs_select_triton, rrs_gather_triton):
+        assert (catalogue.TILE, catalogue.SIDE_BY_SIDE) == (launcher.TILE, launcher.SIDE_BY_SIDE)
+    assert (catalogue.PLACED, catalogue.COMPARED) == (rrs_select_triton.PLACED, rrs_select_triton.COMPARED)
+    assert (catalogue.TILE, catalogue.NARROW) == (afs_triton.TILE, afs_triton.NARROW)

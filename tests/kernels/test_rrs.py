@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from realnet_edge.kernels import rrs_cpu
+from realnet_edge.kernels import rrs_cpu, rrs_reference
 from realnet_edge.kernels.bilinear import axis_matrix
 from realnet_edge.kernels.checks import KernelArgumentError
 from realnet_edge.kernels.rrs import rrs_gather, rrs_moments, rrs_select
@@ -49,7 +49,9 @@ def _statistics(pairs: Pairs) -> tuple[Tensor, Tensor]:
 def test_matrices_upsample_as_pytorch_does(source: int, target: int) -> None:
     line = torch.randn(1, 1, source, 1)
     expected = resize(line, (target, 1))[0, 0]
-    torch.testing.assert_close(axis_matrix(source, target) @ line[0, 0], expected, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        axis_matrix(source, target, line.device) @ line[0, 0], expected, rtol=1e-6, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
@@ -159,7 +161,7 @@ def test_autocast_leaves_the_choice_in_float32() -> None:
 def test_planes_are_never_all_upsampled_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The largest tensor that pooling makes is a chunk of planes, not a block."""
     largest = 0
-    interpolate = rrs_cpu.F.interpolate
+    interpolate = rrs_reference.F.interpolate
 
     def watched(planes: Tensor, **options: object) -> Tensor:
         nonlocal largest
@@ -167,7 +169,7 @@ def test_planes_are_never_all_upsampled_at_once(monkeypatch: pytest.MonkeyPatch)
         largest = max(largest, out.numel())
         return out
 
-    monkeypatch.setattr(rrs_cpu.F, "interpolate", watched)
+    monkeypatch.setattr(rrs_reference.F, "interpolate", watched)
     rrs_cpu.pool_residuals(*_pairs(2, [(4, 16, 16), (256, 8, 8)]))
     assert 0 < largest <= 2 * 32 * 16 * 16
 

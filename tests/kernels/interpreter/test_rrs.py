@@ -106,8 +106,8 @@ def test_selection_equals_topk(k_max: int, k_mean: int, layout: torch.memory_for
 
 
 def test_selection_over_more_planes_than_one_program_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rrs_select_triton, "_PLACED", 4)
-    monkeypatch.setattr(rrs_select_triton, "_COMPARED", 8)
+    monkeypatch.setattr(rrs_select_triton, "PLACED", 4)
+    monkeypatch.setattr(rrs_select_triton, "COMPARED", 8)
     blocks = _blocks(1, [(5, 2, 2), (13, 1, 1)])
     mean, variance = torch.rand(18), torch.rand(18) + 0.5
     found = _select(blocks, mean, variance, 7, 11)
