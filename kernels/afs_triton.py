@@ -7,7 +7,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from realnet_edge.kernels.tile_sizes import NARROW, TILE
+from realnet_edge.kernels.tile_sizes import AFS_TILE, NARROW
 
 # Of both axes of a tile where one side lies along the one and the other side along the other.
 _SQUARE = 32
@@ -101,9 +101,9 @@ def _tile(kept: int, pixels: int, pixels_read: bool, pixels_written: bool) -> tu
     """Channels and pixels of a tile, powers of two: long where both sides lie side by side in memory."""
     channels, along = triton.next_power_of_2(kept), triton.next_power_of_2(pixels)
     if pixels_read and pixels_written:
-        block_pixels = min(along, TILE // NARROW)
-        return min(channels, TILE // block_pixels), block_pixels
+        block_pixels = min(along, AFS_TILE // NARROW)
+        return min(channels, AFS_TILE // block_pixels), block_pixels
     if not pixels_read and not pixels_written:
-        block_channels = min(channels, TILE // NARROW)
-        return block_channels, min(along, TILE // block_channels)
+        block_channels = min(channels, AFS_TILE // NARROW)
+        return block_channels, min(along, AFS_TILE // block_channels)
     return min(channels, _SQUARE), min(along, _SQUARE)

@@ -12,7 +12,7 @@ from realnet_edge.errors import ConfigError
 from realnet_edge.kernels.spec import KernelSpec
 
 # As the launchers choose them for planes that are large enough; smaller ones are masked.
-from realnet_edge.kernels.tile_sizes import COMPARED, NARROW, PLACED, SIDE_BY_SIDE, TILE
+from realnet_edge.kernels.tile_sizes import AFS_TILE, COMPARED, NARROW, PLACED, SIDE_BY_SIDE, TILE
 
 # Blocks of the presets and of the published network.
 BLOCKS = (3, 4)
@@ -101,7 +101,7 @@ def _afs_gather() -> Iterator[KernelSpec]:
     strides = [f"{side}_{axis}" for side in ("in", "out") for axis in ("sample", "channel", "pixel")]
     for read, written in _CASTS:
         for layout in _LAYOUTS:
-            wide, narrow = TILE // NARROW, NARROW
+            wide, narrow = AFS_TILE // NARROW, NARROW
             channels, pixels = (wide, narrow) if layout == "nhwc" else (narrow, wide)
             yield KernelSpec(
                 f"afs_gather_{read}_{written}_{layout}",

@@ -378,4 +378,4 @@ def test_whole_catalogue_fits_its_functions_and_launchers() -> None:
     for launcher in (rrs_select_triton, rrs_gather_triton):
         assert (catalogue.TILE, catalogue.SIDE_BY_SIDE) == (launcher.TILE, launcher.SIDE_BY_SIDE)
     assert (catalogue.PLACED, catalogue.COMPARED) == (rrs_select_triton.PLACED, rrs_select_triton.COMPARED)
-    assert (catalogue.TILE, catalogue.NARROW) == (afs_triton.TILE, afs_triton.NARROW)
+    assert (catalogue.AFS_TILE, catalogue.NARROW) == (afs_triton.AFS_TILE, afs_triton.NARROW)
