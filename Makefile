@@ -29,7 +29,7 @@ $(READY): pyproject.toml constraints.txt
 # The demo's commands are the user's own; only the category and the folders are given.
 DEMO := --category elpv-mono --workspace demo/workspace
 
-demo: $(READY) ## train, build, measure and run on solar cells: under 10 minutes on 2 cores
+demo: $(READY) ## train, build, measure and run on solar cells: about 10 minutes on 2 cores
 	$(BIN)/realnet-edge data elpv demo/data
 	$(BIN)/realnet-edge train --data demo/data $(DEMO) --preset demo --overwrite
 	$(BIN)/realnet-edge build $(DEMO) --precision fp32
