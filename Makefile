@@ -49,12 +49,16 @@ demo: $(READY) ## train, build, measure and run on solar cells: about 10 minutes
 	@echo "drift: what each engine's numbers lost against FP32 PyTorch on the same pictures."
 	@echo "Four minutes of training show the line at work; the preset \`edge\` is the one to use."
 
-# One process: the tests that cost time run inference, which uses all cores by itself.
+# Two processes of one thread each: the tests' networks are too small to keep two cores busy by themselves.
+# A file stays whole, for its tests share what it has trained and exported.
+WORKERS ?= 2
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
 test: $(READY) ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu"
 
 test-slow: $(READY) ## the tests that train, or install the wheel anew
-	$(BIN)/python -m pytest -m "slow and not gpu"
+	$(PYTEST) -m "slow and not gpu"
 
 lint: $(READY) ## style, and what must not stand in a file of the repository
 	$(BIN)/ruff check .
