@@ -1,12 +1,14 @@
 """Which kernels are compiled ahead of time, and the specialisations of each under a stable name.
 
 Names say what a kernel takes: `f32` and `f16` (what it reads and what it writes), `nchw` and `nhwc`, `b4` for
-four blocks. Sizes are parameters, so that one entry serves every network of that many blocks.
+four blocks, `std` with standardisation. Sizes are parameters, so that one entry serves every network of that
+many blocks. The catalogue holds what presets and the published network need; kernels of any other number of
+blocks are found by their name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from realnet_edge.errors import ConfigError
 from realnet_edge.kernels.spec import KernelSpec
@@ -16,6 +18,8 @@ from realnet_edge.kernels.tile_sizes import AFS_TILE, COMPARED, NARROW, PLACED, 
 
 # Blocks of the presets and of the published network.
 BLOCKS = (3, 4)
+# Of those that a name can ask for: every grouping of a backbone's five taps.
+ANY_BLOCKS = range(1, 6)
 # Of the BatchNorm that RRS normalises with. TensorRT passes whole numbers only, so it is compiled in.
 EPS = 1e-5
 
@@ -36,10 +40,10 @@ def _residuals(dtype: str, blocks: int) -> dict[str, tuple[str, ...]]:
     return sides | dict.fromkeys(("channels", "heights", "widths"), ("i32",) * blocks)
 
 
-def _rrs_pool() -> Iterator[KernelSpec]:
+def _rrs_pool(counts: Iterable[int]) -> Iterator[KernelSpec]:
     for dtype in _POINTERS:
         for layout in _LAYOUTS:
-            for blocks in BLOCKS:
+            for blocks in counts:
                 channels, pixels = _tile(layout)
                 yield KernelSpec(
                     f"rrs_pool_{dtype}_{layout}_b{blocks}",
@@ -72,10 +76,10 @@ def _rrs_rank() -> Iterator[KernelSpec]:
         )
 
 
-def _rrs_gather() -> Iterator[KernelSpec]:
+def _rrs_gather(counts: Iterable[int]) -> Iterator[KernelSpec]:
     for read, written in _CASTS:
         for layout in _LAYOUTS:
-            for blocks in BLOCKS:
+            for blocks in counts:
                 places, pixels = _tile(layout)
                 yield KernelSpec(
                     f"rrs_gather_{read}_{written}_{layout}_b{blocks}",
@@ -103,31 +107,51 @@ def _afs_gather() -> Iterator[KernelSpec]:
         for layout in _LAYOUTS:
             wide, narrow = AFS_TILE // NARROW, NARROW
             channels, pixels = (wide, narrow) if layout == "nhwc" else (narrow, wide)
-            yield KernelSpec(
-                f"afs_gather_{read}_{written}_{layout}",
-                "realnet_edge.kernels.afs_triton:afs_gather_kernel",
-                {
-                    "features": _POINTERS[read],
-                    "index": "*i64",
-                    "out": _POINTERS[written],
-                    **dict.fromkeys(("kept", "pixels", *strides), "i32"),
-                },
-                {"mean": None, "scale": None, "BLOCK_CHANNELS": channels, "BLOCK_PIXELS": pixels},
-                aligned=("features", "out"),
-                fp_fusion=False,
-            )
+            for standardise in (False, True):
+                affine = ("mean", "scale")
+                yield KernelSpec(
+                    f"afs_gather_{read}_{written}_{layout}{'_std' if standardise else ''}",
+                    "realnet_edge.kernels.afs_triton:afs_gather_kernel",
+                    {
+                        "features": _POINTERS[read],
+                        "index": "*i64",
+                        **dict.fromkeys(affine if standardise else (), "*fp32"),
+                        "out": _POINTERS[written],
+                        **dict.fromkeys(("kept", "pixels", *strides), "i32"),
+                    },
+                    {
+                        **dict.fromkeys(() if standardise else affine),
+                        "BLOCK_CHANNELS": channels,
+                        "BLOCK_PIXELS": pixels,
+                    },
+                    aligned=("features", "out"),
+                    fp_fusion=False,
+                )
 
 
-CATALOGUE: tuple[KernelSpec, ...] = (*_afs_gather(), *_rrs_pool(), *_rrs_rank(), *_rrs_gather())
+def _kernels(counts: Sequence[int]) -> tuple[KernelSpec, ...]:
+    """All kernels, RRS's for networks of these numbers of blocks."""
+    return (*_afs_gather(), *_rrs_pool(counts), *_rrs_rank(), *_rrs_gather(counts))
+
+
+CATALOGUE: tuple[KernelSpec, ...] = _kernels(BLOCKS)
+# Compiled where their name asks for them.
+OTHERS: tuple[KernelSpec, ...] = tuple(spec for spec in _kernels(ANY_BLOCKS) if spec not in CATALOGUE)
 
 
 def find_kernels(names: Sequence[str] = ()) -> tuple[KernelSpec, ...]:
-    """The catalogue's kernels of these names in the catalogue's order; all of them if there are no names.
+    """The kernels of these names, the catalogue's first and each in its order; without names the catalogue.
 
     Raises:
-        ConfigError: a name that the catalogue does not have.
+        ConfigError: a name that no kernel has.
     """
-    valid = [spec.name for spec in CATALOGUE]
-    if unknown := [name for name in names if name not in valid]:
-        raise ConfigError(f"there is no kernel {', '.join(unknown)}. Valid are: {', '.join(valid)}.")
-    return tuple(spec for spec in CATALOGUE if not names or spec.name in names)
+    if not names:
+        return CATALOGUE
+    known = {spec.name: spec for spec in (*CATALOGUE, *OTHERS)}
+    if unknown := [name for name in names if name not in known]:
+        of_any = f" With b1 to b{ANY_BLOCKS[-1]} for other numbers of blocks." if OTHERS else ""
+        raise ConfigError(
+            f"there is no kernel {', '.join(unknown)}. Valid are: "
+            f"{', '.join(spec.name for spec in CATALOGUE)}.{of_any}"
+        )
+    return tuple(spec for name, spec in known.items() if name in names)

@@ -96,7 +96,7 @@ def command(
         console.width = _FILE_WIDTH
     with _progress(console, len(targets) * len(wanted)) as report:
         results = compile_kernels(
-            catalogue.CATALOGUE,
+            (*catalogue.CATALOGUE, *catalogue.OTHERS),
             targets,
             out,
             names=[spec.name for spec in wanted],
