@@ -6,31 +6,36 @@ The plain loop is what one would write first: FP32, planes as they come, the bac
 over the shown image of every sample, PyTorch's Adam as it is. Against it stand the training step of this
 package in FP32, with the normal images' features known beforehand (where no augmentation changes them), in 16
 bit where the device computes in it, and with its U-Nets compiled (--compile, which takes minutes). Before
-anything is timed, the first losses of plain loop and step have to agree. Variants run in turns, and a row
-holds the median of its rounds; batches are drawn beforehand, for workers make them while a step computes.
+anything is timed, the first losses of plain loop and step have to agree. Each variant has a process of its
+own, for how freed memory is kept belongs to a process, and the plain loop is to have the system's way.
+Variants run in turns, and a row holds the median of its rounds; batches are drawn beforehand, for workers
+make them while a step computes.
 Rows are appended to benchmarks/results/training-speed.csv.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import dataclasses
+import multiprocessing
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 from rows import RESULTS, append_rows, machine
 
-from realnet_edge.config import TrainConfig
+from realnet_edge.config import SynthesisConfig, TrainConfig
 from realnet_edge.data import load_category
-from realnet_edge.model import RealNet, losses
+from realnet_edge.model import losses
 from realnet_edge.presets import preset
 from realnet_edge.training.compute import choose_compute
 from realnet_edge.training.distributed import Group
 from realnet_edge.training.features import normal_features
+from realnet_edge.training.memory import keep_freed_memory
 from realnet_edge.training.preparation import Prepared, fit_features, prepare
 from realnet_edge.training.samples import Batch, batches
 from realnet_edge.training.step import Step
@@ -40,9 +45,14 @@ BATCHES = 3
 TOLERANCE = 1e-3
 
 
-def plain_step(model: RealNet, rate: float) -> Callable[[Batch], float]:
+Stepper = Callable[[Batch], float]
+Maker = tuple[Callable[[Prepared, TrainConfig], Stepper], TrainConfig]
+
+
+def plain_step(prepared: Prepared, config: TrainConfig) -> Stepper:
     """The plain loop's step; gives the sum of its losses."""
-    optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate)
+    model = prepared.model.train()
+    optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=config.learning_rate)
     device = model.inputs.scale.device
 
     def step(batch: Batch) -> float:
@@ -57,39 +67,70 @@ def plain_step(model: RealNet, rate: float) -> Callable[[Batch], float]:
     return step
 
 
-def our_step(prepared: Prepared, config: TrainConfig, cache: int) -> Callable[[Batch], float]:
-    """The package's step on a copy of the model."""
-    model = copy.deepcopy(prepared.model).train()
+def our_step(prepared: Prepared, config: TrainConfig) -> Stepper:
+    """The package's step, as `train` runs it."""
     compute = choose_compute(config)
+    if compute.device.type == "cpu":
+        keep_freed_memory()
+    model = prepared.model.train()
     step = Step(model, config, compute, Group())
-    step.use_features(normal_features(model, prepared.training, cache, config.batch, compute))
+    step.use_features(normal_features(model, prepared.training, config.feature_cache, config.batch, compute))
     return lambda batch: float(step(batch, config.learning_rate).sum())
 
 
-def variants(prepared: Prepared, config: TrainConfig, compiled: bool) -> dict[str, Callable[[Batch], float]]:
+def variants(synthesis: SynthesisConfig, config: TrainConfig, compiled: bool) -> dict[str, Maker]:
     """What is measured, the plain loop first."""
     fp32 = dataclasses.replace(config, precision="fp32")
-    found = {
-        "plain eager fp32": plain_step(copy.deepcopy(prepared.model).train(), config.learning_rate),
-        "step fp32": our_step(prepared, fp32, cache=0),
-    }
-    if not prepared.training.config.varies_normals:
-        found["step fp32, cached features"] = our_step(prepared, fp32, config.feature_cache)
+    made = {"plain eager fp32": (plain_step, fp32)}
+    made["step fp32"] = (our_step, dataclasses.replace(fp32, feature_cache=0))
+    if not synthesis.varies_normals:
+        made["step fp32, cached features"] = (our_step, fp32)
     best = choose_compute(dataclasses.replace(config, precision="auto")).arithmetic
     if best != "fp32":
-        faster = dataclasses.replace(config, precision=best)
-        found[f"step {best}"] = our_step(prepared, faster, config.feature_cache)
+        made[f"step {best}"] = (our_step, dataclasses.replace(config, precision=best))
     if compiled:
-        made = dataclasses.replace(config, precision=best, compile=True)
-        found[f"step {best}, compiled"] = our_step(prepared, made, config.feature_cache)
-    return found
+        changed = dataclasses.replace(config, precision=best, compile=True)
+        made[f"step {best}, compiled"] = (our_step, changed)
+    return made
 
 
-def timed(step: Callable[[Batch], float], batch: Batch) -> float:
-    """Seconds of one step; reading its loss waits for the device."""
-    start = time.perf_counter()
-    step(batch)
-    return time.perf_counter() - start
+def serve(connection: Connection, saved: Path, maker: Maker, threads: int) -> None:
+    """In a variant's process: for each number of a batch, the step's loss and seconds."""
+    if threads:
+        torch.set_num_threads(threads)
+    make, config = maker
+    device = choose_compute(config).device
+    # Our own file of a moment ago.
+    prepared, drawn = torch.load(saved, map_location=device, weights_only=False)
+    step = make(prepared, config)
+    while (number := connection.recv()) is not None:
+        batch = drawn[number]
+        start = time.perf_counter()
+        # Reading the loss waits for the device.
+        loss = step(batch)
+        connection.send((loss, time.perf_counter() - start))
+
+
+class Subject:
+    """A variant in a process of its own."""
+
+    def __init__(self, saved: Path, maker: Maker, threads: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=serve, args=(other, saved, maker, threads), daemon=True)
+        self._process.start()
+        other.close()
+
+    def step(self, number: int) -> tuple[float, float]:
+        """Loss and seconds of a step on that batch."""
+        self._connection.send(number)
+        loss, seconds = self._connection.recv()
+        return loss, seconds
+
+    def end(self) -> None:
+        """End the process."""
+        self._connection.send(None)
+        self._process.join()
 
 
 def main() -> None:
@@ -120,15 +161,21 @@ def main() -> None:
     prepared = prepare(category, base.model, synthesis, config, None, device)
     fit_features(prepared, config)
     drawn = list(batches(prepared.training, 0, BATCHES * config.batch, config.batch, workers=0))
-    steps = variants(prepared, config, options.compile)
-    first = {name: step(drawn[0]) for name, step in steps.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "prepared.pt"
+        torch.save((prepared, drawn), saved)
+        makers = variants(synthesis, config, options.compile)
+        subjects = {name: Subject(saved, maker, options.threads) for name, maker in makers.items()}
+        first = {name: subject.step(0)[0] for name, subject in subjects.items()}
     reference = first["plain eager fp32"]
     if abs(first["step fp32"] - reference) > TOLERANCE * reference:
         raise SystemExit(f"losses differ, so nothing was timed: {first}")
-    times: dict[str, list[float]] = {name: [] for name in steps}
+    times: dict[str, list[float]] = {name: [] for name in subjects}
     for number in range(options.rounds):
-        for name, step in steps.items():
-            times[name].append(timed(step, drawn[number % BATCHES]))
+        for name, subject in subjects.items():
+            times[name].append(subject.step(number % BATCHES)[1])
+    for subject in subjects.values():
+        subject.end()
     rows = []
     for name, seconds in times.items():
         ratios = [plain / own for plain, own in zip(times["plain eager fp32"], seconds, strict=True)]

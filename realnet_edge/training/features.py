@@ -8,6 +8,7 @@ from torch import Tensor
 from realnet_edge.config import ModelConfig
 from realnet_edge.model import RealNet
 from realnet_edge.training.compute import Compute
+from realnet_edge.training.frozen import FrozenFeatures
 from realnet_edge.training.samples import AnomalyDataset
 
 _MIB = 1 << 20
@@ -27,8 +28,9 @@ class NormalFeatures:
     """
 
     def __init__(self, model: RealNet, images: Tensor, batch: int, compute: Compute) -> None:
+        features_of = FrozenFeatures(model)
         with torch.no_grad(), compute.autocast():
-            parts = [model.select(model.inputs(part)) for part in images.split(batch)]
+            parts = [features_of(model.inputs(part)) for part in images.split(batch)]
         self._blocks = [torch.cat(block) for block in zip(*parts, strict=True)]
 
     def of(self, positions: Tensor) -> list[Tensor]:

@@ -13,6 +13,7 @@ from realnet_edge.model import RealNet, losses
 from realnet_edge.training.compute import Compute
 from realnet_edge.training.distributed import Group
 from realnet_edge.training.features import NormalFeatures
+from realnet_edge.training.frozen import FrozenFeatures
 from realnet_edge.training.samples import Batch
 
 
@@ -29,6 +30,7 @@ class BatchLosses(nn.Module):
         self.model = model
         self.compute = compute
         self.cached: NormalFeatures | None = None
+        self._features_of: FrozenFeatures | None = None
 
     def forward(self, batch: Batch) -> Tensor:
         """(2,) float32: reconstruction and segmentation loss (paper eq. 5 and 6)."""
@@ -45,13 +47,16 @@ class BatchLosses(nn.Module):
 
     def _features(self, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
         """Selected features of all normal images, and of the anomalous ones."""
-        model = self.model
+        inputs = self.model.inputs
+        if self._features_of is None:
+            # Not before the first batch: a resumed training loads its weights until then.
+            self._features_of = FrozenFeatures(self.model)
         if self.cached is not None:
             changed = batch.level_parts[1]
-            return self.cached.of(batch.positions), model.select(model.inputs(batch.anomalous, changed))
+            return self.cached.of(batch.positions), self._features_of(inputs(batch.anomalous, changed))
         count = len(batch.normal)
         images = torch.cat([batch.normal, batch.anomalous])
-        both = model.select(model.inputs(images, batch.levels))
+        both = self._features_of(inputs(images, batch.levels))
         return [block[:count] for block in both], [block[count:] for block in both]
 
 

@@ -20,6 +20,7 @@ from realnet_edge.training.compute import Compute, choose_compute, explained_mem
 from realnet_edge.training.distributed import Group, connected, environment_group, use_group_statistics
 from realnet_edge.training.features import normal_features
 from realnet_edge.training.loop import Listeners, Loop, copy_state
+from realnet_edge.training.memory import keep_freed_memory
 from realnet_edge.training.preparation import Prepared, fit_features, prepare
 from realnet_edge.training.resuming import discard_leftovers, refuse_changed_images, refuse_to_lose
 from realnet_edge.training.state import Progress, load_training_state
@@ -71,6 +72,8 @@ def train(
     _refuse_uneven(config, group)
     if config.threads:
         torch.set_num_threads(config.threads)
+    if compute.device.type == "cpu":
+        keep_freed_memory()
     settings: dict[str, Any] = {
         "model": model_config.to_dict(),
         "synthesis": synthesis.to_dict(),
