@@ -1,21 +1,20 @@
 """The inspection line: frames in, a verdict for each one out."""
 
 from realnet_edge.camera.frames import Frame
+from realnet_edge.camera.live import CameraState
 from realnet_edge.camera.loop import inspect, run_line
+from realnet_edge.camera.opening import TIMEOUT_S, open_source
 from realnet_edge.camera.results import Inspection, Latency, Summary, Tally
 from realnet_edge.camera.signals import stop_on_signals
 from realnet_edge.camera.sinks import OverlayFolder, OverlayVideo, ResultLog, json_line
-from realnet_edge.camera.sources import (
-    VIDEO_SUFFIXES,
-    FolderSource,
-    GlobSource,
-    Source,
-    VideoSource,
-    open_source,
-)
+from realnet_edge.camera.sources import VIDEO_SUFFIXES, FolderSource, GlobSource, Source, VideoSource
+from realnet_edge.camera.view import ROTATIONS, View, ViewedSource
 
 __all__ = [
+    "ROTATIONS",
+    "TIMEOUT_S",
     "VIDEO_SUFFIXES",
+    "CameraState",
     "FolderSource",
     "Frame",
     "GlobSource",
@@ -28,6 +27,8 @@ __all__ = [
     "Summary",
     "Tally",
     "VideoSource",
+    "View",
+    "ViewedSource",
     "inspect",
     "json_line",
     "open_source",

@@ -1,93 +1,17 @@
-"""The inspection loop: a worker decodes and resizes ahead while the engine runs."""
+"""The inspection loop: a verdict for every frame, while the next ones are captured and resized."""
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from realnet_edge.camera.frames import Frame
+from realnet_edge.camera.line import Line, Ready
 from realnet_edge.camera.results import DEFECT, GOOD, NOT_INSPECTED, Inspection, Latency, Summary, Tally
 from realnet_edge.camera.sources import Source
-from realnet_edge.imaging import preprocess
 from realnet_edge.runtime import Runner
-
-# Decoded frames that may wait for the engine: enough to ride out a slow read, few enough for 4K images.
-_QUEUE_FRAMES = 4
-# How often a waiting thread looks whether it shall stop.
-_POLL_S = 0.05
-# How long a stop waits for a read that hangs.
-_JOIN_S = 5.0
-
-
-@dataclass(frozen=True)
-class _Ready:
-    """A frame on its way to the engine; `pixels` is (1, H, W, 3) uint8, None when there is no image."""
-
-    frame: Frame
-    pixels: npt.NDArray[np.uint8] | None
-    preprocess_ms: float
-    ready_at: float
-
-
-class _Reader:
-    """Decodes and resizes in a thread of its own, a bounded number of frames ahead.
-
-    Whatever the thread raises is raised again in the thread that reads, after the frames before it.
-    """
-
-    def __init__(self, source: Source, size: tuple[int, int], stop: threading.Event) -> None:
-        self._source = source
-        self._size = size
-        self._stop = stop
-        self._done = threading.Event()
-        self._queue: queue.Queue[_Ready | BaseException | None] = queue.Queue(_QUEUE_FRAMES)
-        self._thread = threading.Thread(target=self._work, name="decode", daemon=True)
-        self._thread.start()
-
-    def __iter__(self) -> Iterator[_Ready]:
-        while not self._stop.is_set():
-            try:
-                item = self._queue.get(timeout=_POLL_S)
-            except queue.Empty:
-                continue
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    def close(self) -> None:
-        """Stop the thread and close the source."""
-        self._done.set()
-        self._thread.join(_JOIN_S)
-        # A thread that hangs in a read still uses the source: then the process's end closes it.
-        if not self._thread.is_alive():
-            self._source.close()
-
-    def _work(self) -> None:
-        try:
-            for frame in self._source.frames():
-                if not self._put(_prepare(frame, self._size)):
-                    return
-            self._put(None)
-        except BaseException as error:  # noqa: BLE001  # handed over whole, so that nothing is lost here
-            self._put(error)
-
-    def _put(self, item: _Ready | BaseException | None) -> bool:
-        while not (self._stop.is_set() or self._done.is_set()):
-            try:
-                self._queue.put(item, timeout=_POLL_S)
-            except queue.Full:
-                continue
-            return True
-        return False
 
 
 def inspect(
@@ -113,9 +37,8 @@ def inspect(
     Raises:
         BackendError: the engine failed; no frame is passed over.
     """
-    with closing(_Reader(source, runner.input_size, stop or threading.Event())) as reader:
-        for index, ready in enumerate(reader):
-            yield _decide(runner, ready, index, threshold, bundle)
+    with Line(source, runner.input_size, stop or threading.Event()) as line:
+        yield from _decided(line, runner, threshold, bundle)
 
 
 def run_line(
@@ -148,8 +71,8 @@ def run_line(
     stop = stop or threading.Event()
     tally, ended, count = Tally(), "end", 0
     runner.infer(np.zeros((1, *runner.input_size, 3), np.uint8))
-    with closing(inspect(runner, source, threshold, bundle, stop)) as inspections:
-        for inspection in inspections:
+    with Line(source, runner.input_size, stop) as line:
+        for inspection in _decided(line, runner, threshold, bundle):
             tally.add(inspection, time.monotonic())
             for sink in sinks:
                 sink(inspection)
@@ -157,19 +80,15 @@ def run_line(
             if limit is not None and count >= limit:
                 ended = "limit"
                 break
-    return tally.summary("stopped" if stop.is_set() else ended)
+    return tally.summary("stopped" if stop.is_set() else ended, line.dropped, source.reconnects)
 
 
-def _prepare(frame: Frame, size: tuple[int, int]) -> _Ready:
-    if frame.image is None:
-        return _Ready(frame, None, 0.0, time.perf_counter())
-    started = time.perf_counter()
-    pixels = preprocess(frame.image, size)[None]
-    ready_at = time.perf_counter()
-    return _Ready(frame, pixels, (ready_at - started) * 1e3, ready_at)
+def _decided(line: Line, runner: Runner, threshold: float, bundle: str) -> Iterator[Inspection]:
+    for index, ready in enumerate(line):
+        yield _decide(runner, ready, index, threshold, bundle)
 
 
-def _decide(runner: Runner, ready: _Ready, index: int, threshold: float, bundle: str) -> Inspection:
+def _decide(runner: Runner, ready: Ready, index: int, threshold: float, bundle: str) -> Inspection:
     if ready.pixels is None:
         error = ready.frame.error or "no image"
         return Inspection(index, ready.frame, NOT_INSPECTED, threshold, bundle, error=error)

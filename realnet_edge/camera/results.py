@@ -89,6 +89,8 @@ class Summary:
 
     Attributes:
         frames, good, defects, not_inspected: counts; the first is the sum of the others.
+        dropped: frames of a live source that came while the engine was busy and gave way to newer ones.
+        reconnects: how often a live source was lost and found again.
         ended: "end" of the source, "limit" reached, or "stopped" by a signal.
         fps: (n - 1) / (last decision - first decision) over the n inspected frames; None below two.
         latency_ms: part -> {"p50", "p90", "p99"} over the inspected frames; empty without any.
@@ -98,6 +100,8 @@ class Summary:
     good: int
     defects: int
     not_inspected: int
+    dropped: int
+    reconnects: int
     ended: str
     fps: float | None
     latency_ms: dict[str, dict[str, float]]
@@ -125,14 +129,16 @@ class Tally:
         self._last = decided_at
         self._latencies.append(inspection.latency)
 
-    def summary(self, ended: str) -> Summary:
-        """The figures so far."""
+    def summary(self, ended: str, dropped: int = 0, reconnects: int = 0) -> Summary:
+        """The figures so far, with what only the source's side knows."""
         intervals, span = len(self._latencies) - 1, self._last - self._first
         return Summary(
             frames=sum(self._counts.values()),
             good=self._counts[GOOD],
             defects=self._counts[DEFECT],
             not_inspected=self._counts[NOT_INSPECTED],
+            dropped=dropped,
+            reconnects=reconnects,
             ended=ended,
             # n frames lie n - 1 intervals apart; n / span would flatter short runs.
             fps=round(intervals / span, 3) if intervals > 0 and span > 0 else None,

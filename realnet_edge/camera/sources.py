@@ -21,30 +21,50 @@ _DEFAULT_FPS = 10.0
 
 
 class Source(ABC):
-    """A finite run of frames, read once, in order.
+    """Frames, read once, in order.
 
     Attributes:
-        name: what the user gave.
+        name: what the user gave, without its password.
         fps: frames a second of a video; for images a rate at which a video of them can be watched.
+        live: frames come at their own pace, and nobody can ask for one again.
+        reconnects: how often a live source was lost and found again.
     """
 
     name: str
     fps: float = _DEFAULT_FPS
+    live: bool = False
+    reconnects: int = 0
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many frames to expect; a video's header may be off by a few."""
+        """How many frames to expect; a video's header may be off by a few. 0 where nobody knows."""
 
     @abstractmethod
     def frames(self) -> Iterator[Frame]:
         """Decode one frame after another. A frame that cannot be decoded is yielded with its error."""
+
+    def stop(self) -> None:  # noqa: B027  # files need nothing: they are asked for one frame after the other
+        """End `frames` soon, from another thread, if it waits for something."""
 
     @abstractmethod
     def close(self) -> None:
         """Let go of the file; not while another thread is inside `frames`."""
 
 
-class _FileSource(Source):
+def read_frame(path: Path, root: Path) -> Frame:
+    """The frame of an image file, named after its place below `root`."""
+    timestamp, started = utc_now(), time.perf_counter()
+    image, error = None, None
+    try:
+        image = load_image(path)
+    except DataError as problem:
+        error = str(problem)
+    elapsed = (time.perf_counter() - started) * 1e3
+    name = Path(os.path.relpath(path, root)).as_posix()
+    return Frame(name, str(path), timestamp, None, image, error, elapsed)
+
+
+class FileSource(Source):
     """Image files in a given order."""
 
     def __init__(self, name: str, paths: Sequence[Path], root: Path) -> None:
@@ -57,21 +77,13 @@ class _FileSource(Source):
 
     def frames(self) -> Iterator[Frame]:
         for path in self._paths:
-            timestamp, started = utc_now(), time.perf_counter()
-            image, error = None, None
-            try:
-                image = load_image(path)
-            except DataError as problem:
-                error = str(problem)
-            elapsed = (time.perf_counter() - started) * 1e3
-            name = Path(os.path.relpath(path, self._root)).as_posix()
-            yield Frame(name, str(path), timestamp, None, image, error, elapsed)
+            yield read_frame(path, self._root)
 
     def close(self) -> None:
         """Nothing is held open."""
 
 
-class FolderSource(_FileSource):
+class FolderSource(FileSource):
     """Every image directly inside a folder, in natural order.
 
     Raises:
@@ -79,15 +91,15 @@ class FolderSource(_FileSource):
     """
 
     def __init__(self, folder: Path) -> None:
-        paths = [path for path in folder.iterdir() if _is_image(path)]
+        paths = [path for path in folder.iterdir() if is_image(path)]
         if not paths:
             inner = sorted(path.name for path in folder.iterdir() if path.is_dir())
             hint = f" For its sub-folders ({', '.join(inner)}) give '{folder}/**/*'." if inner else ""
-            raise DataError(f"{folder}: holds no image ({_suffixes(IMAGE_SUFFIXES)}).{hint}")
+            raise DataError(f"{folder}: holds no image ({suffixes_of(IMAGE_SUFFIXES)}).{hint}")
         super().__init__(str(folder), sorted(paths, key=natural_key), folder)
 
 
-class GlobSource(_FileSource):
+class GlobSource(FileSource):
     """Every image that a pattern matches, in natural order; `**` stands for any depth of folders.
 
     Raises:
@@ -97,11 +109,11 @@ class GlobSource(_FileSource):
     def __init__(self, pattern: str) -> None:
         # Path.glob takes no absolute pattern and none that climbs with "..".
         paths = [Path(name) for name in glob.glob(pattern, recursive=True)]  # noqa: PTH207
-        images = sorted((path for path in paths if _is_image(path)), key=natural_key)
+        images = sorted((path for path in paths if is_image(path)), key=natural_key)
         if not images:
             raise DataError(
-                f"{pattern!r} matches no image ({_suffixes(IMAGE_SUFFIXES)}); it matches {len(paths)} other "
-                "names. Quote the pattern, so that the shell does not expand it."
+                f"{pattern!r} matches no image ({suffixes_of(IMAGE_SUFFIXES)}); it matches {len(paths)} "
+                "other names. Quote the pattern, so that the shell does not expand it."
             )
         super().__init__(pattern, images, Path(os.path.commonpath([path.parent for path in images])))
 
@@ -159,32 +171,11 @@ class VideoSource(Source):
         return round(number / self.fps, 6)
 
 
-def open_source(spec: str) -> Source:
-    """Open what a user named: a folder, an image, a video file, or a glob pattern.
-
-    Raises:
-        DataError: no such file or folder, a file of another kind, or nothing in it that can be scored.
-    """
-    path = Path(spec)
-    if path.is_dir():
-        return FolderSource(path)
-    if path.is_file():
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            return _FileSource(spec, [path], path.parent)
-        if path.suffix.lower() in VIDEO_SUFFIXES:
-            return VideoSource(path)
-        raise DataError(
-            f"{path}: neither an image ({_suffixes(IMAGE_SUFFIXES)}) nor a video "
-            f"({_suffixes(VIDEO_SUFFIXES)})."
-        )
-    if glob.has_magic(spec):
-        return GlobSource(spec)
-    raise DataError(f"{spec}: no such file or folder. Give a folder of images, a video, or a glob pattern.")
-
-
-def _is_image(path: Path) -> bool:
+def is_image(path: Path) -> bool:
+    """Whether a path is a file that is read as an image, going by its name."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
-def _suffixes(suffixes: frozenset[str]) -> str:
+def suffixes_of(suffixes: frozenset[str]) -> str:
+    """File name suffixes as messages list them."""
     return " ".join(sorted(suffixes))

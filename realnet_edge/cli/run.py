@@ -13,6 +13,7 @@ import click
 
 from realnet_edge.cli.options import json_option, workspace_option
 from realnet_edge.cli.output import console, print_json, say
+from realnet_edge.cli.source import open_viewed, source_options
 from realnet_edge.errors import BundleError, ConfigError, DataError
 from realnet_edge.workspace import Workspace
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 @click.command("run")
 @click.option("--category", metavar="NAME", help="Part to inspect; its bundle is taken from the workspace.")
-@click.option("--source", "spec", required=True, metavar="FOLDER|VIDEO|GLOB", help="Where frames come from.")
+@source_options
 @click.option("--backend", help="Take this backend's bundle; else the best one that is there.")
 @click.option("--precision", help="Take the bundle of this precision; else int8 before fp16 before fp32.")
 @click.option(
@@ -58,6 +59,9 @@ if TYPE_CHECKING:
 def command(
     category: str | None,
     spec: str,
+    timeout: float,
+    region: tuple[int, int, int, int] | None,
+    rotate: str,
     backend: str | None,
     precision: str | None,
     bundle_folder: Path | None,
@@ -73,18 +77,24 @@ def command(
 ) -> None:
     """Score every frame of a source and decide: good or defect.
 
+    SOURCE is a folder, an image, a video, a quoted glob pattern; watch:FOLDER for a folder that a machine
+    drops files into; the address of a stream (rtsp://, http://), /dev/videoN, csi or csi:N on a Jetson, or a
+    GStreamer pipeline without its sink. ${NAME} in it stands for an environment variable. A camera that is
+    lost is connected to again for ever; where the engine is slower than it, older frames give way to newer
+    ones and are counted.
+
     Each frame gives one JSON line. A frame that cannot be decoded is reported as "not_inspected", never as
     good, and the run goes on; it ends with exit code 1 if that happened to every frame or, with --strict,
     to any. Ctrl-C ends the run after the frame in hand, with everything written so far complete. With
     --json the summary is the one document on standard output, holding the lines unless --out takes them.
     """
-    from realnet_edge.camera import open_source, run_line, stop_on_signals
+    from realnet_edge.camera import run_line, stop_on_signals
     from realnet_edge.runtime import open_runner
 
     bundle = _load(Workspace(workspace), category, backend, precision, bundle_folder)
     limit_score = _threshold(bundle, threshold)
     runner = open_runner(bundle, threads)
-    source = open_source(spec)
+    source = open_viewed(spec, timeout, region, rotate)
     lines: list[dict[str, Any]] = []
     with ExitStack() as stack:
         stack.enter_context(runner)
@@ -97,12 +107,12 @@ def command(
         head = {
             "bundle": bundle.id,
             "arithmetic": runner.arithmetic,
-            "source": spec,
+            "source": source.name,
             "threshold": limit_score,
         }
         print_json({**head, **summary.to_dict(), **({} if out else {"inspections": lines})})
     _say_summary(summary, out, save)
-    _check_inspected(summary, spec, strict)
+    _check_inspected(summary, source.name, strict)
 
 
 def _load(
@@ -214,6 +224,10 @@ def _say_summary(summary: Summary, out: Path | None, save: Path | None) -> None:
     how = {"end": "", "limit": " (limit reached)", "stopped": " (stopped)"}[summary.ended]
     counts = f"{summary.good} good, {summary.defects} defect, {summary.not_inspected} not inspected"
     say(f"{summary.frames} frames{how}: {counts}")
+    if summary.dropped:
+        say(f"Dropped: {summary.dropped} frames came while the engine was busy, and were not inspected")
+    if summary.reconnects:
+        say(f"Reconnected: {summary.reconnects} times")
     if summary.latency_ms:
         engine, total = summary.latency_ms["engine"], summary.latency_ms["total"]
         say(

@@ -1,0 +1,122 @@
+"""From what a user names to a source of frames."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from realnet_edge.camera.gstreamer import GStreamerPipeline
+from realnet_edge.camera.live import CameraState, LiveSource
+from realnet_edge.camera.sources import (
+    VIDEO_SUFFIXES,
+    FileSource,
+    FolderSource,
+    GlobSource,
+    Source,
+    VideoSource,
+    suffixes_of,
+)
+from realnet_edge.camera.streams import FFmpegStream
+from realnet_edge.camera.watched import WatchedFolder
+from realnet_edge.errors import ConfigError, DataError
+from realnet_edge.imaging import IMAGE_SUFFIXES
+
+# Seconds without a picture after which a camera counts as lost.
+TIMEOUT_S = 5.0
+SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "srt", "udp", "tcp")
+_DEVICE = re.compile(r"/dev/video\d+")
+_CSI = re.compile(r"csi(?::(\d+))?")
+_WATCH = "watch:"
+# Jetson's camera sensors, through its own image processor.
+_CSI_PIPELINE = "nvarguscamerasrc sensor-id={sensor} ! nvvidconv ! video/x-raw,format=BGRx"
+_REFERENCE = re.compile(r"\$\{(\w+)\}")
+
+
+def open_source(
+    spec: str,
+    timeout_s: float = TIMEOUT_S,
+    on_state: Callable[[CameraState], None] = lambda state: None,
+) -> Source:
+    """Open what a user named.
+
+    Args:
+        spec: a folder, an image, a video file or a glob pattern; "watch:FOLDER"; the address of a stream;
+            a device such as /dev/video0; "csi" or "csi:1", a sensor of a Jetson; a GStreamer pipeline, which
+            is told by its " ! ". In addresses and pipelines ${NAME} stands for an environment variable.
+        timeout_s: seconds without a picture after which a camera counts as lost.
+        on_state: hears how it stands with a camera.
+
+    Raises:
+        ConfigError: an address of another kind, an environment variable that is not set, or no pipeline.
+        DataError: no such file or folder, a file of another kind, or nothing in it that can be scored.
+        DependencyError: what reads cameras is not installed.
+    """
+    if " ! " in spec:
+        return LiveSource("pipeline", GStreamerPipeline(_filled_in(spec), timeout_s), on_state)
+    if sensor := _CSI.fullmatch(spec):
+        pipeline = _CSI_PIPELINE.format(sensor=sensor[1] or 0)
+        return LiveSource(spec, GStreamerPipeline(pipeline, timeout_s), on_state)
+    if _DEVICE.fullmatch(spec):
+        return LiveSource(spec, FFmpegStream(spec, timeout_s, "v4l2"), on_state)
+    if "://" in spec:
+        return LiveSource(shown(spec), FFmpegStream(_address(spec), timeout_s), on_state)
+    if spec.startswith(_WATCH):
+        return WatchedFolder(Path(spec.removeprefix(_WATCH)), on_state)
+    return _open_files(spec)
+
+
+def shown(address: str) -> str:
+    """An address as logs and results may have it: without the password, and without what follows a `?`.
+
+    Args:
+        address: a URL.
+    """
+    parts = urlsplit(address)
+    account, at, host = parts.netloc.rpartition("@")
+    user = account.partition(":")[0]
+    return urlunsplit((parts.scheme, user + at + host, parts.path, "", ""))
+
+
+def _address(spec: str) -> str:
+    scheme = spec.partition("://")[0].lower()
+    if scheme not in SCHEMES:
+        raise ConfigError(
+            f"{scheme}:// is not read as a stream: valid are {', '.join(SCHEMES)}. Give a file by its path."
+        )
+    return _filled_in(spec)
+
+
+def _filled_in(text: str) -> str:
+    """Environment variables in place of their names: passwords have no business on a command line."""
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise ConfigError(f"--source asks for ${{{match[1]}}}, and no such environment variable is set.")
+        return os.environ[match[1]]
+
+    return _REFERENCE.sub(value, text)
+
+
+def _open_files(spec: str) -> Source:
+    path = Path(spec)
+    if path.is_dir():
+        return FolderSource(path)
+    if path.is_file():
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            return FileSource(spec, [path], path.parent)
+        if path.suffix.lower() in VIDEO_SUFFIXES:
+            return VideoSource(path)
+        raise DataError(
+            f"{path}: neither an image ({suffixes_of(IMAGE_SUFFIXES)}) nor a video "
+            f"({suffixes_of(VIDEO_SUFFIXES)})."
+        )
+    if glob.has_magic(spec):
+        return GlobSource(spec)
+    raise DataError(
+        f"{spec}: no such file or folder. Give a folder of images, a video, a glob pattern, watch:FOLDER, a "
+        "stream's address, /dev/videoN, csi, or a GStreamer pipeline."
+    )

@@ -1,0 +1,100 @@
+"""A folder that a machine drops image files into."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from realnet_edge.camera.frames import Frame
+from realnet_edge.camera.live import CameraState
+from realnet_edge.camera.sources import Source, is_image, read_frame
+from realnet_edge.errors import DataError
+from realnet_edge.imaging import natural_key
+
+# Between two looks at the folder. A file is taken when two looks in a row have found it the same.
+_LOOK_S = 0.2
+# Between two looks for a folder that is gone.
+_AWAY_S = 1.0
+
+# Size and time of the last change.
+_Stamp = tuple[int, int]
+
+
+class WatchedFolder(Source):
+    """Every image that is in a folder and every one that comes into it, each once; never ends by itself.
+
+    A folder that goes away, a network share for example, is waited for.
+
+    Each file is a part that waits on disk for its turn, so none gives way however slow the engine is. A file
+    that is written over is a new one. Those that come together are taken in the order of their names. Files
+    written beside the folder and moved in are whole from the first look; of a writer that pauses within a
+    file for longer than a look the unfinished file is read, and reported as not inspected where it cannot be.
+
+    Args:
+        folder: what is watched; files in its sub-folders are not.
+        on_state: hears when the folder goes away and comes back, in the thread that reads.
+
+    Raises:
+        DataError: no such folder.
+    """
+
+    def __init__(self, folder: Path, on_state: Callable[[CameraState], None] = lambda state: None) -> None:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder to watch. Make it, or give another one.")
+        self.name = str(folder)
+        self._folder = folder
+        self._on_state = on_state
+        self._is_there = True
+        self._stop = threading.Event()
+
+    def __len__(self) -> int:
+        return 0
+
+    def frames(self) -> Iterator[Frame]:
+        """Frames named after their files, one after the other."""
+        taken: dict[Path, _Stamp] = {}
+        before: dict[Path, _Stamp] = {}
+        while not self._stop.is_set():
+            now = self._look()
+            if now is None:
+                self._stop.wait(_AWAY_S)
+                continue
+            # What has left the folder is forgotten: it must not pile up over months.
+            taken = {path: stamp for path, stamp in taken.items() if path in now}
+            settled = [p for p, stamp in now.items() if before.get(p) == stamp and taken.get(p) != stamp]
+            for path in sorted(settled, key=natural_key):
+                if self._stop.is_set():
+                    return
+                taken[path] = now[path]
+                yield read_frame(path, self._folder)
+            before = now
+            self._stop.wait(_LOOK_S)
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _look(self) -> dict[Path, _Stamp] | None:
+        """Images that are there; None where the folder is not."""
+        try:
+            paths = [path for path in self._folder.iterdir() if is_image(path)]
+        except OSError as error:
+            if self._is_there:
+                self._on_state(CameraState("waiting", f"{self._folder}: {error.strerror}", _AWAY_S))
+            self._is_there = False
+            return None
+        if not self._is_there:
+            self.reconnects += 1
+            self._on_state(CameraState("live"))
+        self._is_there = True
+        found = {}
+        for path in paths:
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            found[path] = (status.st_size, status.st_mtime_ns)
+        return found

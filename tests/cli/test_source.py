@@ -1,0 +1,101 @@
+"""`run` on what sends frames by itself, and the options that say what is seen of them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from camera_peers import MjpegServer, jpeg, steady
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from realnet_edge.bundle import Bundle
+from realnet_edge.camera import Source
+from realnet_edge.cli.main import cli
+from realnet_edge.cli.source import open_viewed
+from realnet_edge.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def bundle(toy_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy_bundle(tmp_path_factory.mktemp("bundle") / "b").path
+
+
+@pytest.fixture
+def run(bundle: Path) -> Callable[..., Result]:
+    def call(*arguments: object) -> Result:
+        return CliRunner().invoke(cli, ["run", "--bundle", str(bundle), *map(str, arguments)])
+
+    return call
+
+
+def test_every_option_reaches_the_source(monkeypatch: pytest.MonkeyPatch, run: Callable[..., Result]) -> None:
+    asked: list[object] = []
+
+    def opened(*arguments: object) -> Source:
+        asked.extend(arguments)
+        raise DataError("seen enough")
+
+    monkeypatch.setattr("realnet_edge.cli.run.open_viewed", opened)
+    run("--source", "rtsp://cam/x", "--timeout", 1.5, "--region", "30,0,20,40", "--rotate", 90)
+    assert asked == ["rtsp://cam/x", 1.5, (30, 0, 20, 40), "90"]
+
+
+def test_timeout_region_and_rotation_are_what_the_source_has(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (40, 80, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "part.png")
+    frame = next(iter(open_viewed(str(tmp_path / "part.png"), 5.0, (30, 0, 20, 40), "90").frames()))
+    np.testing.assert_array_equal(frame.image, np.rot90(picture[:, 30:50], -1))
+    camera = open_viewed("rtsp://cam/x", 1.5, None, "0")
+    assert camera._connect._timeout == 1.5  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--region", "1,2,3"], "'1,2,3' is not X,Y,WIDTH,HEIGHT"),
+        (["--region", "0,0,0,9"], "width and height at least 1"),
+        (["--rotate", "45"], "'45' is not one of"),
+        (["--timeout", "0"], "give a number of seconds above 0"),
+        (["--timeout", "nan"], "give a number of seconds above 0"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    run: Callable[..., Result], parts: Path, options: list[str], message: str
+) -> None:
+    done = run("--source", parts, *options)
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+def test_a_stream_is_inspected_until_it_is_stopped(bundle: Path, tmp_path: Path) -> None:
+    """The real command on a camera that breaks off again and again, and Ctrl-C."""
+    server = MjpegServer(lambda: steady([jpeg(20)] * 8))
+    out = tmp_path / "results.jsonl"
+    command = [sys.executable, "-m", "realnet_edge", "run", "--bundle", str(bundle), "--source", server.url]
+    process = subprocess.Popen(
+        [*command, "--out", str(out), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + 100
+    while not (out.exists() and len(out.read_text().splitlines()) > 8):
+        assert time.monotonic() < end
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    printed, said = process.communicate(timeout=60)
+    server.close()
+    assert process.returncode == 0, said
+    summary, lines = json.loads(printed), out.read_text().splitlines()
+    assert summary["ended"] == "stopped"
+    assert summary["reconnects"] >= 1
+    assert summary["frames"] == len(lines)
+    assert {json.loads(line)["verdict"] for line in lines} <= {"good", "defect"}
+    assert "Camera: connected" in said
+    assert "Camera: not there (" in said
