@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import glob
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
+from realnet_edge.camera.addresses import filled_in, shown
 from realnet_edge.camera.gstreamer import GStreamerPipeline
 from realnet_edge.camera.live import CameraState, LiveSource
 from realnet_edge.camera.sources import (
@@ -33,7 +32,6 @@ _CSI = re.compile(r"csi(?::(\d+))?")
 _WATCH = "watch:"
 # Jetson's camera sensors, through its own image processor.
 _CSI_PIPELINE = "nvarguscamerasrc sensor-id={sensor} ! nvvidconv ! video/x-raw,format=BGRx"
-_REFERENCE = re.compile(r"\$\{(\w+)\}")
 
 
 def open_source(
@@ -56,7 +54,7 @@ def open_source(
         DependencyError: what reads cameras is not installed.
     """
     if " ! " in spec:
-        return LiveSource("pipeline", GStreamerPipeline(_filled_in(spec), timeout_s), on_state)
+        return LiveSource("pipeline", GStreamerPipeline(filled_in(spec, "--source"), timeout_s), on_state)
     if sensor := _CSI.fullmatch(spec):
         pipeline = _CSI_PIPELINE.format(sensor=sensor[1] or 0)
         return LiveSource(spec, GStreamerPipeline(pipeline, timeout_s), on_state)
@@ -69,36 +67,13 @@ def open_source(
     return _open_files(spec)
 
 
-def shown(address: str) -> str:
-    """An address as logs and results may have it: without the password, and without what follows a `?`.
-
-    Args:
-        address: a URL.
-    """
-    parts = urlsplit(address)
-    account, at, host = parts.netloc.rpartition("@")
-    user = account.partition(":")[0]
-    return urlunsplit((parts.scheme, user + at + host, parts.path, "", ""))
-
-
 def _address(spec: str) -> str:
     scheme = spec.partition("://")[0].lower()
     if scheme not in SCHEMES:
         raise ConfigError(
             f"{scheme}:// is not read as a stream: valid are {', '.join(SCHEMES)}. Give a file by its path."
         )
-    return _filled_in(spec)
-
-
-def _filled_in(text: str) -> str:
-    """Environment variables in place of their names: passwords have no business on a command line."""
-
-    def value(match: re.Match[str]) -> str:
-        if match[1] not in os.environ:
-            raise ConfigError(f"--source asks for ${{{match[1]}}}, and no such environment variable is set.")
-        return os.environ[match[1]]
-
-    return _REFERENCE.sub(value, text)
+    return filled_in(spec, "--source")
 
 
 def _open_files(spec: str) -> Source:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,18 +12,14 @@ import click
 
 from realnet_edge.cli.options import json_option, workspace_option
 from realnet_edge.cli.output import console, print_json, say
+from realnet_edge.cli.outputs import Outputs, Sink, open_outputs, output_options
 from realnet_edge.cli.source import open_viewed, source_options
 from realnet_edge.errors import BundleError, ConfigError, DataError
 from realnet_edge.workspace import Workspace
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from realnet_edge.bundle import Bundle
-    from realnet_edge.camera import Inspection, Source, Summary
-
-    Sink = Callable[[Inspection], None]
+    from realnet_edge.camera import Source, Summary
 
 
 @click.command("run")
@@ -35,17 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--bundle", "bundle_folder", type=click.Path(path_type=Path), help="A bundle's folder, in no workspace."
 )
-@click.option(
-    "--out",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Append a JSON line a frame to this file; without it they go to standard output.",
-)
-@click.option(
-    "--save",
-    type=click.Path(path_type=Path),
-    help="Write overlays of the defects into this folder, or all frames into this .mp4 or .avi.",
-)
-@click.option("--save-all", is_flag=True, help="With --save FOLDER: overlays of good frames, too.")
+@output_options
 @click.option(
     "--threshold", type=float, help="Image score above which a frame is a defect; else the bundle's."
 )
@@ -65,15 +50,13 @@ def command(
     backend: str | None,
     precision: str | None,
     bundle_folder: Path | None,
-    out: Path | None,
-    save: Path | None,
-    save_all: bool,
     threshold: float | None,
     threads: int | None,
     limit: int | None,
     strict: bool,
     workspace: Path,
     as_json: bool,
+    **outputs: Any,
 ) -> None:
     """Score every frame of a source and decide: good or defect.
 
@@ -95,12 +78,13 @@ def command(
     limit_score = _threshold(bundle, threshold)
     runner = open_runner(bundle, threads)
     source = open_viewed(spec, timeout, region, rotate)
+    chosen = Outputs(**outputs)
     lines: list[dict[str, Any]] = []
     with ExitStack() as stack:
         stack.enter_context(runner)
         _say_arithmetic(bundle, runner.arithmetic)
-        sinks = _sinks(stack, source, out, save, save_all, lines if as_json else None)
-        sinks.append(_progress(stack, source, limit, to_terminal=out is None and not as_json))
+        sinks = open_outputs(stack, chosen, source, bundle, lines if as_json else None)
+        sinks.append(_progress(stack, source, limit, to_terminal=chosen.out is None and not as_json))
         stop = stack.enter_context(stop_on_signals())
         summary = run_line(runner, source, limit_score, bundle.id, sinks, limit, stop)
     if as_json:
@@ -110,8 +94,8 @@ def command(
             "source": source.name,
             "threshold": limit_score,
         }
-        print_json({**head, **summary.to_dict(), **({} if out else {"inspections": lines})})
-    _say_summary(summary, out, save)
+        print_json({**head, **summary.to_dict(), **({} if chosen.out else {"inspections": lines})})
+    _say_summary(summary, chosen)
     _check_inspected(summary, source.name, strict)
 
 
@@ -152,53 +136,6 @@ def _threshold(bundle: Bundle, given: float | None) -> float:
     return bundle.manifest.threshold.value
 
 
-def _sinks(
-    stack: ExitStack,
-    source: Source,
-    out: Path | None,
-    save: Path | None,
-    save_all: bool,
-    lines: list[dict[str, Any]] | None,
-) -> list[Sink]:
-    from realnet_edge.camera import VIDEO_SUFFIXES, OverlayFolder, OverlayVideo, ResultLog
-
-    sinks: list[Sink] = []
-    if save is not None and save.suffix.lower() in VIDEO_SUFFIXES:
-        sinks.append(stack.enter_context(OverlayVideo(save, _annotate, source.fps)))
-    elif save is not None:
-        sinks.append(OverlayFolder(save, _annotate, save_all))
-    elif save_all:
-        raise ConfigError("--save-all says what to save, not where: add --save FOLDER.")
-    if out is not None:
-        log = stack.enter_context(ResultLog(out))
-        if log.appends:
-            say(f"{out} has lines of an earlier run; new ones are appended.")
-        sinks.append(log)
-    elif lines is not None:
-        sinks.append(lambda inspection: lines.append(inspection.to_dict()))
-    else:
-        sinks.append(_print_line)
-    return sinks
-
-
-def _annotate(inspection: Inspection) -> npt.NDArray[np.uint8]:
-    from realnet_edge.report.overlay import overlay
-
-    image, anomaly_map = inspection.frame.image, inspection.anomaly_map
-    if image is None or anomaly_map is None:
-        raise DataError(f"frame {inspection.frame.id} was not inspected, so there is nothing to draw.")
-    return overlay(
-        image, anomaly_map, label=inspection.frame.id, threshold=inspection.threshold, score=inspection.score
-    )
-
-
-def _print_line(inspection: Inspection) -> None:
-    from realnet_edge.camera import json_line
-
-    sys.stdout.write(json_line(inspection))
-    sys.stdout.flush()
-
-
 def _progress(stack: ExitStack, source: Source, limit: int | None, to_terminal: bool) -> Sink:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -220,7 +157,7 @@ def _say_arithmetic(bundle: Bundle, arithmetic: str) -> None:
         )
 
 
-def _say_summary(summary: Summary, out: Path | None, save: Path | None) -> None:
+def _say_summary(summary: Summary, outputs: Outputs) -> None:
     how = {"end": "", "limit": " (limit reached)", "stopped": " (stopped)"}[summary.ended]
     counts = f"{summary.good} good, {summary.defects} defect, {summary.not_inspected} not inspected"
     say(f"{summary.frames} frames{how}: {counts}")
@@ -236,7 +173,7 @@ def _say_summary(summary: Summary, out: Path | None, save: Path | None) -> None:
         )
     if summary.fps is not None:
         say(f"Throughput: {summary.fps:.1f} frames a second end to end")
-    for what, path in (("Results", out), ("Overlays", save)):
+    for what, path in (("Results", outputs.out), ("Overlays", outputs.save)):
         if path is not None:
             say(f"{what}: {path}")
 

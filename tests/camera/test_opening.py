@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from realnet_edge.camera import VideoSource, open_source
+from realnet_edge.camera.addresses import shown
 from realnet_edge.camera.live import LiveSource
-from realnet_edge.camera.opening import shown
 from realnet_edge.camera.watched import WatchedFolder
 from realnet_edge.errors import ConfigError, DataError
 

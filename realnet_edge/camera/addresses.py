@@ -1,0 +1,42 @@
+"""Addresses of cameras, brokers and servers: what may be shown of them, and secrets kept out of commands."""
+
+from __future__ import annotations
+
+import os
+import re
+from urllib.parse import urlsplit, urlunsplit
+
+from realnet_edge.errors import ConfigError
+
+_REFERENCE = re.compile(r"\$\{(\w+)\}")
+
+
+def shown(address: str) -> str:
+    """An address as logs and results may have it: without the password, and without what follows a `?`.
+
+    Args:
+        address: a URL.
+    """
+    parts = urlsplit(address)
+    account, at, host = parts.netloc.rpartition("@")
+    user = account.partition(":")[0]
+    return urlunsplit((parts.scheme, user + at + host, parts.path, "", ""))
+
+
+def filled_in(text: str, option: str) -> str:
+    """Environment variables in place of ${NAME}: passwords have no business on a command line.
+
+    Args:
+        text: what the user gave.
+        option: where, for the error.
+
+    Raises:
+        ConfigError: a variable that is not set.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise ConfigError(f"{option} asks for ${{{match[1]}}}, and no such environment variable is set.")
+        return os.environ[match[1]]
+
+    return _REFERENCE.sub(value, text)

@@ -1,0 +1,177 @@
+"""Results on disk until everyone they are for has them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import uuid
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from realnet_edge.camera.results import Inspection
+from realnet_edge.errors import ConfigError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS message (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, uid TEXT NOT NULL UNIQUE, body TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS destination (name TEXT PRIMARY KEY, delivered INTEGER NOT NULL);
+"""
+# Some 300 MB of results: a broker may be away for half a day at 25 frames a second.
+_KEPT = 1_000_000
+# Results that are held in memory while the disk takes none.
+_HELD = 10_000
+
+_Outbox = TypeVar("_Outbox", bound="Outbox")
+
+
+@dataclass(frozen=True)
+class Message:
+    """One result on its way.
+
+    Attributes:
+        id: its place in the order of results.
+        uid: the same however often it is sent, and nobody else's.
+        body: JSON document.
+    """
+
+    id: int
+    uid: str
+    body: str
+
+
+class Outbox:
+    """A sink that keeps results in an SQLite file until each destination has them; use it in a `with` block.
+
+    Results of an earlier run that were not delivered are delivered by this one. A disk that takes nothing
+    more does not stop the inspection: results wait in memory then, and are written when it does again.
+
+    Args:
+        path: the file; made if absent.
+        destinations: names of those that results are for. One that the file does not know gets what comes
+            from now on; one that is not among them any more is forgotten, and so is what waited for it alone.
+        kept: results that may wait on disk; beyond, the oldest are given up.
+
+    Attributes:
+        given_up: results deleted undelivered because too many waited, or that memory did not hold either.
+
+    Raises:
+        ConfigError: the file cannot be opened, or is none of ours.
+    """
+
+    def __init__(self, path: Path, destinations: Sequence[str], kept: int = _KEPT) -> None:
+        self.path = path
+        self.given_up = 0
+        self._run = uuid.uuid4().hex
+        self._kept = kept
+        self._held: deque[tuple[str, str]] = deque()
+        self._lock = threading.Lock()
+        self._filled = threading.Condition()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            # Readers do not hold up the writer, and a crash of this process loses nothing that was written.
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = NORMAL")
+            self._database.executescript(_SCHEMA)
+            self._register(destinations)
+        except (sqlite3.Error, OSError) as error:
+            raise ConfigError(
+                f"{path}: cannot be used as the outbox ({error}). Give a file that is not there yet, or one "
+                "of an earlier run."
+            ) from error
+
+    def __call__(self, inspection: Inspection) -> None:
+        uid = f"{self._run}-{inspection.index}"
+        body = json.dumps({"uid": uid, **inspection.to_dict()}, allow_nan=False, ensure_ascii=False)
+        with self._lock:
+            self._held.append((uid, body))
+            self._write_held()
+        self.wake()
+
+    def wait(self, seconds: float) -> None:
+        """Return when a result has come, or after so long."""
+        with self._filled:
+            self._filled.wait(seconds)
+
+    def wake(self) -> None:
+        """Have everyone who waits look again."""
+        with self._filled:
+            self._filled.notify_all()
+
+    def next(self, destination: str) -> Message | None:
+        """The oldest result that a destination does not have yet."""
+        with self._lock:
+            row = self._database.execute(
+                "SELECT id, uid, body FROM message WHERE id > "
+                "(SELECT delivered FROM destination WHERE name = ?) ORDER BY id LIMIT 1",
+                (destination,),
+            ).fetchone()
+        return Message(*row) if row else None
+
+    def delivered(self, destination: str, message: Message) -> None:
+        """A destination has everything up to this message; what all of them have leaves the file.
+
+        Raises:
+            sqlite3.Error: that could not be written.
+        """
+        with self._lock, self._database:
+            self._database.execute(
+                "UPDATE destination SET delivered = ? WHERE name = ?", (message.id, destination)
+            )
+            self._database.execute("DELETE FROM message WHERE id <= (SELECT MIN(delivered) FROM destination)")
+
+    def waiting(self, destination: str) -> int:
+        """How many results a destination does not have yet, those in memory included."""
+        with self._lock:
+            (count,) = self._database.execute(
+                "SELECT COUNT(*) FROM message WHERE id > (SELECT delivered FROM destination WHERE name = ?)",
+                (destination,),
+            ).fetchone()
+            return int(count) + len(self._held)
+
+    def __enter__(self: _Outbox) -> _Outbox:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._write_held()
+            self.given_up += len(self._held)
+            self._database.close()
+
+    def _register(self, destinations: Sequence[str]) -> None:
+        marks = ",".join("?" * len(destinations))
+        with self._database:
+            self._database.execute(f"DELETE FROM destination WHERE name NOT IN ({marks})", destinations)  # noqa: S608  # question marks alone
+            newest = "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'message'"
+            self._database.executemany(
+                f"INSERT OR IGNORE INTO destination VALUES (?, ({newest}))",  # noqa: S608  # a constant
+                [(name,) for name in destinations],
+            )
+            self._database.execute("DELETE FROM message WHERE id <= (SELECT MIN(delivered) FROM destination)")
+
+    def _write_held(self) -> None:
+        try:
+            with self._database:
+                self._database.execute("BEGIN")
+                self._database.executemany("INSERT INTO message (uid, body) VALUES (?, ?)", self._held)
+            self._held.clear()
+            (count,) = self._database.execute("SELECT COUNT(*) FROM message").fetchone()
+            if count > self._kept:
+                with self._database:
+                    self._database.execute(
+                        "DELETE FROM message WHERE id IN (SELECT id FROM message ORDER BY id LIMIT ?)",
+                        (count - self._kept,),
+                    )
+                self.given_up += count - self._kept
+        except sqlite3.Error:
+            while len(self._held) > _HELD:
+                self._held.popleft()
+                self.given_up += 1

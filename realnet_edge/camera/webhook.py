@@ -1,0 +1,81 @@
+"""Results as signed HTTP POST requests."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.client
+import time
+import urllib.error
+import urllib.request
+from typing import IO
+
+from realnet_edge.camera.addresses import shown
+from realnet_edge.camera.delivery import DeliveryError, RefusedError
+from realnet_edge.camera.outbox import Message
+
+SIGNATURE = "X-Realnet-Edge-Signature"
+UID = "X-Realnet-Edge-Uid"
+# What a server says of its own state, not of the message.
+_AGAIN = (408, 425, 429)
+
+
+class Webhook:
+    """Posts each result as JSON.
+
+    A signature lets the receiver know who sent it: `t=SECONDS,v1=HEX`, the HMAC-SHA256 under the secret of
+    `SECONDS.BODY`, SECONDS the Unix time at which it was sent. An answer of 2xx is a delivery, one of 5xx,
+    408, 425 or 429 is tried again, any other is a refusal.
+
+    Args:
+        url: http or https.
+        secret: shared with the receiver; None for no signature.
+        timeout_s: how long the receiver may take.
+    """
+
+    def __init__(self, url: str, secret: str | None, timeout_s: float = 5.0) -> None:
+        self.name = shown(url)
+        self._url = url
+        self._secret = secret
+        self._timeout = timeout_s
+        self._opener = urllib.request.build_opener(_NoRedirect)
+
+    def send(self, message: Message) -> None:
+        """See `Destination`."""
+        body = message.body.encode()
+        headers = {"Content-Type": "application/json", UID: message.uid}
+        if self._secret is not None:
+            headers[SIGNATURE] = signature(self._secret, int(time.time()), body)
+        request = urllib.request.Request(self._url, body, headers, method="POST")  # noqa: S310  # http(s) alone, checked where it is opened
+        try:
+            with self._opener.open(request, timeout=self._timeout) as answer:
+                answer.read()
+        except urllib.error.HTTPError as error:
+            said = f"it answers {error.code} {error.reason}"
+            if error.code >= 500 or error.code in _AGAIN:
+                raise DeliveryError(said) from None
+            raise RefusedError(said) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise DeliveryError(str(getattr(error, "reason", error))) from None
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def signature(secret: str, seconds: int, body: bytes) -> str:
+    """The header's value, for receivers to compare with in constant time."""
+    digest = hmac.new(secret.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={seconds},v1={digest}"
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+        newurl: str,
+    ) -> None:
+        """Results go where the user said and nowhere else."""

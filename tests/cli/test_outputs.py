@@ -1,0 +1,98 @@
+"""Results of `run` that go to a broker and a webhook."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from camera_peers import free_port
+from click.testing import CliRunner, Result
+from result_peers import Mosquitto, Receiver, has_mosquitto, wait
+
+from realnet_edge.bundle import Bundle
+from realnet_edge.camera.webhook import SIGNATURE
+from realnet_edge.cli.main import cli
+from realnet_edge.cli.outputs import SECRET
+
+
+@pytest.fixture(scope="module")
+def bundle(toy_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy_bundle(tmp_path_factory.mktemp("bundle") / "b").path
+
+
+@pytest.fixture
+def run(bundle: Path, parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Result:
+        fixed = ["run", "--bundle", bundle, "--source", parts]
+        return CliRunner().invoke(cli, [*map(str, [*fixed, *arguments])])
+
+    return call
+
+
+def test_a_webhook_gets_the_lines(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SECRET, "key")
+    receiver = Receiver([200])
+    done = run("--webhook", receiver.url, "--outbox", "waiting.db")
+    receiver.close()
+    assert done.exit_code == 0, done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    posted = [json.loads(body) for _, body in receiver.got]
+    for body in posted:
+        assert body.pop("uid")
+    assert posted == lines
+    assert all(SIGNATURE in headers for headers, _ in receiver.got)
+    assert f"http://127.0.0.1:{receiver.port}/results: 11 results delivered" in done.stderr
+    assert "hidden" not in done.output
+    assert (tmp_path / "waiting.db").exists()
+
+
+def test_what_a_dead_webhook_did_not_get_waits_beside(run: Callable[..., Result], tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}/results"
+    done = run("--webhook", url, "--out", "lines.jsonl")
+    assert done.exit_code == 0
+    assert "Connection refused" in done.stderr
+    assert f"{url}: 0 results delivered, 11 wait in toy-outbox.db for the next run" in done.stderr
+    assert len((tmp_path / "lines.jsonl").read_text().splitlines()) == 11
+
+
+@pytest.mark.skipif(not has_mosquitto(), reason="no broker: apt install mosquitto openssl")
+def test_a_broker_gets_the_lines(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = Mosquitto(tmp_path)
+    broker.start()
+    monkeypatch.setenv("BROKER_PASSWORD", "secret")
+    address = broker.address.replace("secret", "${BROKER_PASSWORD}")
+    with broker.subscribed() as got:
+        done = run("--mqtt", address, "--mqtt-ca", broker.ca)
+        wait(lambda: ("plant/toy/status", b"offline") in got)
+    broker.kill()
+    assert done.exit_code == 0, done.stderr
+    verdicts = [json.loads(body)["verdict"] for topic, body in got if topic == "plant/toy/result"]
+    assert verdicts == [json.loads(line)["verdict"] for line in done.stdout.splitlines()]
+    assert "secret" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--outbox", "x.db"], "add --mqtt or --webhook"),
+        (["--webhook", "ftp://host"], "valid is an address with http:// or https://"),
+        (["--mqtt", "host"], "is no broker"),
+        (["--mqtt", "mqtt://host", "--mqtt-ca", "nothing.pem"], "no such file of certificates"),
+        (["--mqtt", "mqtt://${NOT_SET}@host"], "--mqtt asks for ${NOT_SET}"),
+        (["--save-all"], "add --save FOLDER"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    run: Callable[..., Result], options: list[str], message: str
+) -> None:
+    done = run(*options)
+    assert done.exit_code == 2
+    assert message in done.stderr
