@@ -1,5 +1,6 @@
 """The inspection line: frames in, a verdict for each one out."""
 
+from realnet_edge.camera.engines import Choice, Engine, EngineChain, SingleEngine
 from realnet_edge.camera.frames import Frame
 from realnet_edge.camera.live import CameraState
 from realnet_edge.camera.loop import inspect, run_line
@@ -15,6 +16,9 @@ __all__ = [
     "TIMEOUT_S",
     "VIDEO_SUFFIXES",
     "CameraState",
+    "Choice",
+    "Engine",
+    "EngineChain",
     "FolderSource",
     "Frame",
     "GlobSource",
@@ -23,6 +27,7 @@ __all__ = [
     "OverlayFolder",
     "OverlayVideo",
     "ResultLog",
+    "SingleEngine",
     "Source",
     "Summary",
     "Tally",

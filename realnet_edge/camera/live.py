@@ -40,7 +40,7 @@ class LiveSource(Source):
         backoff: waits between tries.
     """
 
-    live = True
+    live = endless = True
 
     def __init__(
         self,

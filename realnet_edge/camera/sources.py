@@ -27,12 +27,14 @@ class Source(ABC):
         name: what the user gave, without its password.
         fps: frames a second of a video; for images a rate at which a video of them can be watched.
         live: frames come at their own pace, and nobody can ask for one again.
+        endless: frames come for as long as somebody inspects them, whatever fails.
         reconnects: how often a live source was lost and found again.
     """
 
     name: str
     fps: float = _DEFAULT_FPS
     live: bool = False
+    endless: bool = False
     reconnects: int = 0
 
     @abstractmethod

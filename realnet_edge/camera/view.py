@@ -68,7 +68,8 @@ class ViewedSource(Source):
     """
 
     def __init__(self, source: Source, view: View) -> None:
-        self.name, self.fps, self.live = source.name, source.fps, source.live
+        self.name, self.fps = source.name, source.fps
+        self.live, self.endless = source.live, source.endless
         self._source = source
         self._view = view
 

@@ -39,6 +39,8 @@ class WatchedFolder(Source):
         DataError: no such folder.
     """
 
+    endless = True
+
     def __init__(self, folder: Path, on_state: Callable[[CameraState], None] = lambda state: None) -> None:
         if not folder.is_dir():
             raise DataError(f"{folder}: no such folder to watch. Make it, or give another one.")

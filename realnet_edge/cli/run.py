@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from realnet_edge.cli.engines import chain, load_fallbacks, load_named, say_arithmetic
 from realnet_edge.cli.options import json_option, workspace_option
 from realnet_edge.cli.output import console, print_json, say
 from realnet_edge.cli.outputs import Outputs, Sink, open_outputs, output_options
 from realnet_edge.cli.source import open_viewed, source_options
-from realnet_edge.errors import BundleError, ConfigError, DataError
+from realnet_edge.errors import DataError
 from realnet_edge.workspace import Workspace
 
 if TYPE_CHECKING:
-    from realnet_edge.bundle import Bundle
     from realnet_edge.camera import Source, Summary
 
 
@@ -29,6 +28,13 @@ if TYPE_CHECKING:
 @click.option("--precision", help="Take the bundle of this precision; else int8 before fp16 before fp32.")
 @click.option(
     "--bundle", "bundle_folder", type=click.Path(path_type=Path), help="A bundle's folder, in no workspace."
+)
+@click.option(
+    "--fallback",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="BUNDLE",
+    help="Bundle's folder whose engine takes over when those before it keep failing; repeatable.",
 )
 @output_options
 @click.option(
@@ -50,6 +56,7 @@ def command(
     backend: str | None,
     precision: str | None,
     bundle_folder: Path | None,
+    fallback: tuple[Path, ...],
     threshold: float | None,
     threads: int | None,
     limit: int | None,
@@ -72,68 +79,30 @@ def command(
     --json the summary is the one document on standard output, holding the lines unless --out takes them.
     """
     from realnet_edge.camera import run_line, stop_on_signals
-    from realnet_edge.runtime import open_runner
 
-    bundle = _load(Workspace(workspace), category, backend, precision, bundle_folder)
-    limit_score = _threshold(bundle, threshold)
-    runner = open_runner(bundle, threads)
+    bundle = load_named(Workspace(workspace), category, backend, precision, bundle_folder)
+    engines = chain([bundle, *load_fallbacks(fallback, bundle)], threshold, threads)
     source = open_viewed(spec, timeout, region, rotate)
     chosen = Outputs(**outputs)
     lines: list[dict[str, Any]] = []
     with ExitStack() as stack:
-        stack.enter_context(runner)
-        _say_arithmetic(bundle, runner.arithmetic)
+        stack.enter_context(engines)
+        say_arithmetic(bundle, engines.arithmetic)
         sinks = open_outputs(stack, chosen, source, bundle, lines if as_json else None)
         sinks.append(_progress(stack, source, limit, to_terminal=chosen.out is None and not as_json))
         stop = stack.enter_context(stop_on_signals())
-        summary = run_line(runner, source, limit_score, bundle.id, sinks, limit, stop)
+        summary = run_line(engines, source, sinks, limit, stop)
+        arithmetic = engines.arithmetic
     if as_json:
         head = {
-            "bundle": bundle.id,
-            "arithmetic": runner.arithmetic,
+            "bundle": engines.bundle,
+            "arithmetic": arithmetic,
             "source": source.name,
-            "threshold": limit_score,
+            "threshold": engines.threshold,
         }
         print_json({**head, **summary.to_dict(), **({} if chosen.out else {"inspections": lines})})
     _say_summary(summary, chosen)
     _check_inspected(summary, source.name, strict)
-
-
-def _load(
-    workspace: Workspace,
-    category: str | None,
-    backend: str | None,
-    precision: str | None,
-    folder: Path | None,
-) -> Bundle:
-    from realnet_edge.bundle import load_bundle
-    from realnet_edge.runtime import choose_bundle
-
-    if folder is None:
-        if category is None:
-            raise ConfigError("nothing says which engine to run: give --category NAME or --bundle FOLDER.")
-        found = choose_bundle(workspace, category, backend, precision)
-        folder = workspace.category(category).bundle(*found)
-    elif backend or precision:
-        raise ConfigError("--bundle names one engine: leave out --backend and --precision.")
-    bundle = load_bundle(folder)
-    if category is not None and bundle.manifest.category != category:
-        raise BundleError(f"{folder}: is for {bundle.manifest.category!r}, not for {category!r}.")
-    say(f"Bundle {bundle.id} ({folder})")
-    return bundle
-
-
-def _threshold(bundle: Bundle, given: float | None) -> float:
-    if given is not None:
-        if not (math.isfinite(given) and 0.0 <= given <= 1.0):
-            raise ConfigError(f"--threshold {given} is no image score: give a number in [0, 1].")
-        return given
-    if bundle.manifest.threshold is None:
-        raise BundleError(
-            f"{bundle.path}: has no threshold, so nothing can be decided. Build it again with enough "
-            "held-out images of good parts, or pass --threshold."
-        )
-    return bundle.manifest.threshold.value
 
 
 def _progress(stack: ExitStack, source: Source, limit: int | None, to_terminal: bool) -> Sink:
@@ -146,15 +115,6 @@ def _progress(stack: ExitStack, source: Source, limit: int | None, to_terminal: 
     expected = len(source) if limit is None else min(limit, len(source))
     task = bar.add_task("Inspecting", total=expected or None)
     return lambda _: bar.advance(task)
-
-
-def _say_arithmetic(bundle: Bundle, arithmetic: str) -> None:
-    stated = bundle.manifest.arithmetic
-    if arithmetic != stated:
-        say(
-            f"Warning: this machine computes in {arithmetic}, the bundle was built and its threshold set in "
-            f"{stated}. Build it here for a threshold that holds."
-        )
 
 
 def _say_summary(summary: Summary, outputs: Outputs) -> None:

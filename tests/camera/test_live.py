@@ -15,7 +15,7 @@ import pytest
 from camera_peers import MjpegServer, free_port, has_rtsp_server, jpeg, rtsp_server, steady
 
 from realnet_edge.bundle import Bundle
-from realnet_edge.camera import CameraState, Frame, Inspection, Source, open_source, run_line
+from realnet_edge.camera import CameraState, Frame, Inspection, SingleEngine, Source, open_source, run_line
 from realnet_edge.camera.backoff import Backoff
 from realnet_edge.errors import ConfigError
 from realnet_edge.runtime import open_runner
@@ -217,7 +217,7 @@ def test_every_frame_is_inspected_or_counted_as_dropped(
     frames = source.frames
     source.frames = lambda: (frame for frame in frames() if next(captured) >= 0)  # type: ignore[method-assign]
     with open_runner(toy_bundle(tmp_path / "b"), threads=1) as runner:
-        summary = run_line(runner, source, 0.5, "toy", [slow], limit=limit)
+        summary = run_line(SingleEngine(runner, 0.5, "toy"), source, [slow], limit=limit)
     assert summary.dropped > 0
     assert summary.frames == len(seen)
     assert summary.frames + summary.dropped == next(captured)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from realnet_edge.bundle import Bundle
-from realnet_edge.camera import Frame, Inspection, Source, inspect, open_source, run_line
+from realnet_edge.camera import Frame, Inspection, SingleEngine, Source, inspect, open_source, run_line
 from realnet_edge.camera.frames import utc_now
 from realnet_edge.errors import BackendError
 from realnet_edge.imaging import load_image, preprocess
@@ -57,7 +57,7 @@ def _threads() -> set[str]:
 
 
 def test_every_frame_is_decided_in_order_and_the_corrupt_one_is_not_good(runner: Runner, parts: Path) -> None:
-    results = list(inspect(runner, open_source(str(parts)), 0.5, "toy/engine"))
+    results = list(inspect(SingleEngine(runner, 0.5, "toy/engine"), open_source(str(parts))))
 
     assert [result.index for result in results] == list(range(11))
     assert [result.verdict for result in results] == [
@@ -74,7 +74,7 @@ def test_the_loop_scores_what_the_shared_preprocess_gives(runner: Runner, parts:
     image = preprocess(load_image(parts / "part6.png"), runner.input_size)
     expected = runner.infer(image[None])
 
-    results = list(inspect(runner, open_source(str(parts)), 0.5, "toy"))
+    results = list(inspect(SingleEngine(runner, 0.5, "toy"), open_source(str(parts))))
 
     assert results[6].score == float(expected.score[0])
     np.testing.assert_array_equal(results[6].anomaly_map, expected.anomaly_map[0])
@@ -82,13 +82,14 @@ def test_the_loop_scores_what_the_shared_preprocess_gives(runner: Runner, parts:
 
 def test_a_score_equal_to_the_threshold_is_good(runner: Runner, parts: Path) -> None:
     """The conformal rule keeps its promise for scores greater than the threshold."""
-    score = next(inspect(runner, open_source(str(parts / "part2.png")), 0.5, "toy")).score
+    score = next(inspect(SingleEngine(runner, 0.5, "toy"), open_source(str(parts / "part2.png")))).score
     assert score is not None
 
-    equal = next(inspect(runner, open_source(str(parts / "part2.png")), score, "toy"))
-    below = next(inspect(runner, open_source(str(parts / "part2.png")), np.nextafter(score, 0.0), "toy"))
-
-    assert (equal.verdict, below.verdict) == ("good", "defect")
+    verdicts = [
+        next(inspect(SingleEngine(runner, limit, "toy"), open_source(str(parts / "part2.png")))).verdict
+        for limit in (score, float(np.nextafter(score, 0.0)))
+    ]
+    assert verdicts == ["good", "defect"]
 
 
 def test_setting_stop_ends_after_the_frame_in_hand(runner: Runner) -> None:
@@ -99,7 +100,7 @@ def test_setting_stop_ends_after_the_frame_in_hand(runner: Runner) -> None:
         if inspection.index == 4:
             stop.set()
 
-    summary = run_line(runner, source, 0.5, "toy", [sink], stop=stop)
+    summary = run_line(SingleEngine(runner, 0.5, "toy"), source, [sink], stop=stop)
 
     assert seen == [0, 1, 2, 3, 4]
     assert (summary.frames, summary.ended) == (5, "stopped")
@@ -109,7 +110,7 @@ def test_setting_stop_ends_after_the_frame_in_hand(runner: Runner) -> None:
 
 def test_a_limit_ends_the_run_and_closes_the_source(runner: Runner) -> None:
     source = Endless()
-    summary = run_line(runner, source, 0.5, "toy", [], limit=3)
+    summary = run_line(SingleEngine(runner, 0.5, "toy"), source, [], limit=3)
 
     assert (summary.frames, summary.ended) == (3, "limit")
     assert source.closed
@@ -123,7 +124,7 @@ def test_decoding_never_runs_far_ahead(runner: Runner) -> None:
         threading.Event().wait(0.02)
         ahead.append(source.decoded - inspection.index)
 
-    run_line(runner, source, 0.5, "toy", [sink], limit=12)
+    run_line(SingleEngine(runner, 0.5, "toy"), source, [sink], limit=12)
 
     assert max(ahead) <= 6
     assert max(ahead) >= 2
@@ -137,7 +138,7 @@ def test_an_error_in_a_sink_ends_the_run_and_its_thread(runner: Runner) -> None:
             raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        run_line(runner, source, 0.5, "toy", [sink])
+        run_line(SingleEngine(runner, 0.5, "toy"), source, [sink])
 
     assert source.closed
     assert "decode" not in _threads()
@@ -150,7 +151,7 @@ def test_an_error_while_decoding_is_raised_after_the_frames_before_it(runner: Ru
     source, seen = Endless(fail), []
 
     with pytest.raises(MemoryError, match="no room"):
-        run_line(runner, source, 0.5, "toy", [lambda inspection: seen.append(inspection.index)])
+        run_line(SingleEngine(runner, 0.5, "toy"), source, [lambda inspection: seen.append(inspection.index)])
 
     assert seen == [0, 1, 2, 3, 4, 5]
     assert source.closed
@@ -166,7 +167,7 @@ def test_a_failing_engine_ends_the_run_instead_of_passing_frames(bundle: Bundle)
             runner.__exit__(None, None, None)
 
         with pytest.raises(BackendError, match="not open"):
-            run_line(runner, source, 0.5, "toy", [sink])
+            run_line(SingleEngine(runner, 0.5, "toy"), source, [sink])
 
     assert seen == [0]
     assert source.closed

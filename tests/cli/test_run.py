@@ -13,7 +13,8 @@ import cv2
 import pytest
 from click.testing import CliRunner, Result
 
-from realnet_edge.bundle import Bundle
+from realnet_edge.bundle import Bundle, load_bundle
+from realnet_edge.cli.engines import chain
 from realnet_edge.cli.main import cli
 
 KEYS = [
@@ -242,3 +243,22 @@ def test_a_signal_stops_cleanly(
     assert 5 <= len(_lines(text)) == summary["frames"] < frames
     assert _count_frames(saved) == summary["frames"]
     assert sorted(path.name for path in folder.iterdir()) == ["marked.mp4", "results.jsonl"]
+
+
+def test_fallbacks_bring_their_own_threshold_and_must_be_of_the_category(
+    run: Callable[..., Result], workspace: Path, parts: Path
+) -> None:
+    bundles = workspace / "toy" / "bundles"
+    first, second = (load_bundle(bundles / f"{backend}-fp32") for backend in ("openvino", "onnxruntime"))
+    with chain([first, second], threshold=0.125, threads=1) as engines:
+        assert (engines.bundle, engines.threshold) == (first.id, 0.125)
+        assert second.manifest.threshold
+        assert engines._choices[1].threshold == second.manifest.threshold.value != 0.125
+
+    done = run("--category", "toy", "--source", parts, "--fallback", bundles / "onnxruntime-fp32")
+    assert done.exit_code == 0, done.stderr
+    other = run(
+        "--category", "toy", "--source", parts, "--fallback", workspace / "none/bundles/onnxruntime-fp32"
+    )
+    assert other.exit_code == 1
+    assert "is for 'none', not for 'toy'" in other.stderr

@@ -1,0 +1,191 @@
+"""What decides on a line: one engine, or several of which the next takes over when one keeps failing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from realnet_edge.camera.backoff import Backoff
+from realnet_edge.errors import BackendError, ConfigError
+from realnet_edge.runtime import Prediction, Runner
+
+# Failures in a row after which an engine is given up for the next one.
+_PATIENCE = 3
+
+_Chain = TypeVar("_Chain", bound="EngineChain")
+
+
+class Engine(Protocol):
+    """What scores images, and what its scores are compared with."""
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the images."""
+
+    @property
+    def threshold(self) -> float:
+        """Image score above which a part is a defect."""
+
+    @property
+    def bundle(self) -> str:
+        """Id of the bundle that decides."""
+
+    def infer(self, images: npt.NDArray[np.uint8]) -> Prediction:
+        """Score (1, H, W, 3) uint8 RGB.
+
+        Raises:
+            BackendError: that failed.
+        """
+
+
+@dataclass(frozen=True)
+class SingleEngine:
+    """An open runner and its threshold."""
+
+    runner: Runner
+    threshold: float
+    bundle: str
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        return self.runner.input_size
+
+    def infer(self, images: npt.NDArray[np.uint8]) -> Prediction:
+        return self.runner.infer(images)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine that can be opened again and again.
+
+    Attributes:
+        open: gives a runner that is not open yet.
+        threshold: of this engine: those of others do not fit its scores.
+        bundle: id of its bundle.
+    """
+
+    open: Callable[[], Runner]
+    threshold: float
+    bundle: str
+
+
+class EngineChain:
+    """Engines of which the first that works decides; use it in a `with` block.
+
+    One that fails is built anew before the next image; after three failures in a row the next engine takes
+    over, and stays. The last one is tried for ever, with waits in between: for images that come meanwhile
+    `infer` raises, so that each is reported as not inspected.
+
+    Args:
+        choices: the best first.
+        on_trouble: hears of each failure, and of each engine that takes over.
+        backoff: waits between tries of the last engine.
+
+    Raises:
+        ConfigError: no engine, or engines for images of different sizes.
+    """
+
+    def __init__(
+        self,
+        choices: Sequence[Choice],
+        on_trouble: Callable[[str], None] = lambda text: None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        if not choices:
+            raise ConfigError("a line needs an engine: give at least one.")
+        self._choices = choices
+        self._on_trouble = on_trouble
+        self._backoff = backoff or Backoff()
+        self._number = self._failures = 0
+        self._retry_at = 0.0
+        self._opened = ExitStack()
+        self._runner: Runner | None = None
+        self.input_size = _common_size([choice.open() for choice in choices])
+
+    @property
+    def threshold(self) -> float:
+        return self._choices[self._number].threshold
+
+    @property
+    def bundle(self) -> str:
+        return self._choices[self._number].bundle
+
+    @property
+    def arithmetic(self) -> str:
+        """What the engine that decides computes in."""
+        return self._runner.arithmetic if self._runner else "nothing: it is being built"
+
+    def __enter__(self: _Chain) -> _Chain:
+        # A first engine that does not open at all is a mistake of today, not a failure in the night.
+        try:
+            self._open()
+        except BackendError:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def infer(self, images: npt.NDArray[np.uint8]) -> Prediction:
+        try:
+            prediction = self._ready().infer(images)
+        except BackendError as error:
+            self._fail(error)
+            raise
+        self._failures = 0
+        self._backoff.reset()
+        return prediction
+
+    def _ready(self) -> Runner:
+        if self._runner is not None:
+            return self._runner
+        if (seconds := self._retry_at - time.monotonic()) > 0:
+            raise _WaitingError(f"the engine has failed and is tried again in {seconds:.1f} s")
+        return self._open()
+
+    def _open(self) -> Runner:
+        runner = self._opened.enter_context(self._choices[self._number].open())
+        # The first inference allocates memory: what cannot run at all must not look built.
+        runner.infer(np.zeros((1, *self.input_size, 3), np.uint8))
+        self._runner = runner
+        return runner
+
+    def _close(self) -> None:
+        self._runner = None
+        self._opened.close()
+
+    def _fail(self, error: BackendError) -> None:
+        if isinstance(error, _WaitingError):
+            return
+        self._close()
+        self._failures += 1
+        self._on_trouble(f"engine {self.bundle}: {error}")
+        if self._failures < _PATIENCE:
+            return
+        if self._number + 1 < len(self._choices):
+            self._number, self._failures = self._number + 1, 0
+            self._on_trouble(f"engine {self.bundle} takes over, with its own threshold {self.threshold:.4f}")
+        else:
+            self._retry_at = time.monotonic() + self._backoff.next()
+
+
+class _WaitingError(BackendError):
+    """No new failure: the engine has not been tried again yet."""
+
+
+def _common_size(runners: Sequence[Runner]) -> tuple[int, int]:
+    sizes = [runner.input_size for runner in runners]
+    if len(set(sizes)) > 1:
+        listed = ", ".join(f"{width}x{height}" for height, width in sizes)
+        raise ConfigError(f"engines that stand in for each other must take images of one size, not {listed}.")
+    return sizes[0]

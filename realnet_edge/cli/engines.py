@@ -1,0 +1,110 @@
+"""Which engines `run` decides with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from realnet_edge.cli.output import say
+from realnet_edge.errors import BundleError, ConfigError
+from realnet_edge.workspace import Workspace
+
+if TYPE_CHECKING:
+    from realnet_edge.bundle import Bundle
+    from realnet_edge.camera import EngineChain
+
+
+def load_named(
+    workspace: Workspace,
+    category: str | None,
+    backend: str | None,
+    precision: str | None,
+    folder: Path | None,
+) -> Bundle:
+    """The bundle that the options name, or the best one of the category.
+
+    Raises:
+        BundleError: there is none, or it is for another category.
+        ConfigError: options that name none, or two.
+    """
+    from realnet_edge.bundle import load_bundle
+    from realnet_edge.runtime import choose_bundle
+
+    if folder is None:
+        if category is None:
+            raise ConfigError("nothing says which engine to run: give --category NAME or --bundle FOLDER.")
+        found = choose_bundle(workspace, category, backend, precision)
+        folder = workspace.category(category).bundle(*found)
+    elif backend or precision:
+        raise ConfigError("--bundle names one engine: leave out --backend and --precision.")
+    bundle = load_bundle(folder)
+    if category is not None and bundle.manifest.category != category:
+        raise BundleError(f"{folder}: is for {bundle.manifest.category!r}, not for {category!r}.")
+    say(f"Bundle {bundle.id} ({folder})")
+    return bundle
+
+
+def load_fallbacks(folders: Sequence[Path], first: Bundle) -> list[Bundle]:
+    """The bundles that stand in for the first one.
+
+    Raises:
+        BundleError: one cannot be loaded, or is for another category.
+    """
+    from realnet_edge.bundle import load_bundle
+
+    found = []
+    for folder in folders:
+        bundle = load_bundle(folder)
+        if bundle.manifest.category != first.manifest.category:
+            raise BundleError(
+                f"{folder}: is for {bundle.manifest.category!r}, not for {first.manifest.category!r}."
+            )
+        found.append(bundle)
+    return found
+
+
+def chain(bundles: Sequence[Bundle], threshold: float | None, threads: int | None) -> EngineChain:
+    """The bundles' engines, each with its own threshold; a threshold of the user's is for the first one.
+
+    Raises:
+        BundleError: a bundle has no threshold.
+        ConfigError: a threshold that no score can have, or engines for images of different sizes.
+    """
+    from realnet_edge.camera import Choice, EngineChain
+    from realnet_edge.runtime import open_runner
+
+    choices = [
+        Choice(
+            partial(open_runner, bundle, threads),
+            _threshold(bundle, threshold if number == 0 else None),
+            bundle.id,
+        )
+        for number, bundle in enumerate(bundles)
+    ]
+    return EngineChain(choices, lambda text: say(f"Alarm: {text}"))
+
+
+def say_arithmetic(bundle: Bundle, arithmetic: str) -> None:
+    """Warn where this machine computes in something else than the one that set the threshold."""
+    stated = bundle.manifest.arithmetic
+    if arithmetic != stated:
+        say(
+            f"Warning: this machine computes in {arithmetic}, the bundle was built and its threshold set in "
+            f"{stated}. Build it here for a threshold that holds."
+        )
+
+
+def _threshold(bundle: Bundle, given: float | None) -> float:
+    if given is not None:
+        if not (math.isfinite(given) and 0.0 <= given <= 1.0):
+            raise ConfigError(f"--threshold {given} is no image score: give a number in [0, 1].")
+        return given
+    if bundle.manifest.threshold is None:
+        raise BundleError(
+            f"{bundle.path}: has no threshold, so nothing can be decided. Build it again with enough "
+            "held-out images of good parts, or pass --threshold."
+        )
+    return bundle.manifest.threshold.value
