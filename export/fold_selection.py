@@ -19,8 +19,18 @@ import onnx_ir as ir
 import onnx_ir.passes.common as passes
 
 from realnet_edge.export.passes import GraphPass
-
-Vector = npt.NDArray[np.float64]
+from realnet_edge.export.rewriting import (
+    Vector,
+    channels_of,
+    constant_of,
+    float64,
+    input_of,
+    new_initializer,
+    only_reader,
+    rank,
+    replace_initializer,
+    replace_value,
+)
 
 # Same for every channel, so that it does not matter whether channels are picked before or after.
 _ACTIVATIONS = ("Relu", "Clip")
@@ -79,7 +89,7 @@ def _fold_from(graph: ir.Graph, first: ir.Node) -> bool:
         if source is not None and _absorbs(source, selection):
             end = chain[length - 1].outputs[0]
             # Read by the chain, which goes: then nobody else may.
-            _replace(graph, end, _pulled(graph, source, selection, first))
+            replace_value(graph, end, _pulled(graph, source, selection, first))
             for node in reversed(chain[:length]):
                 graph.remove(node, safe=True)
             return True
@@ -95,17 +105,17 @@ def _chain(first: ir.Node) -> tuple[list[ir.Node], list[_Selection]]:
     while node is not None and selection is not None:
         chain.append(node)
         selections.append(selection)
-        node = _only_reader(node.outputs[0])
+        node = only_reader(node.outputs[0])
         selection = _affine(node, selection) if node is not None else None
     return chain, selections
 
 
 def _gather(node: ir.Node) -> _Selection | None:
     """What a Gather of channels asks for, None where the node is another one."""
-    if node.op_type != "Gather" or len(node.inputs) != 2 or _rank(node.inputs[0]) != 4:
+    if node.op_type != "Gather" or len(node.inputs) != 2 or rank(node.inputs[0]) != 4:
         return None
     axis = node.attributes.get("axis")
-    index = _constant(node.inputs[1])
+    index = constant_of(node.inputs[1])
     if axis is None or axis.as_int() != 1 or index is None or index.ndim != 1:
         return None
     return _Selection(index=index.astype(np.int64))
@@ -113,10 +123,10 @@ def _gather(node: ir.Node) -> _Selection | None:
 
 def _affine(node: ir.Node, before: _Selection) -> _Selection | None:
     """What is asked with a per-channel Sub, Mul or Add too, None where the node is another one."""
-    if node.op_type not in ("Sub", "Mul", "Add") or _rank(node.outputs[0]) != 4:
+    if node.op_type not in ("Sub", "Mul", "Add") or rank(node.outputs[0]) != 4:
         return None
-    values = _per_channel(node.inputs[1], _channels(node.outputs[0]))
-    if values is None or _rank(node.inputs[0]) != 4:
+    values = _per_channel(node.inputs[1], channels_of(node.outputs[0]))
+    if values is None or rank(node.inputs[0]) != 4:
         return None
     return before.followed_by(node.op_type, values)
 
@@ -127,7 +137,7 @@ def _absorbs(value: ir.Value, selection: _Selection) -> bool:
     if node is None or len(value.uses()) != 1 or value.is_graph_output():
         return False
     if node.op_type == "Conv":
-        return _group(node) == 1 and all(_constant(i) is not None for i in node.inputs[1:])
+        return _group(node) == 1 and all(constant_of(i) is not None for i in node.inputs[1:])
     if node.op_type in _ACTIVATIONS:
         inner = node.inputs[0]
         return inner is not None and not selection.affine and _absorbs(inner, selection)
@@ -142,22 +152,22 @@ def _pulled(graph: ir.Graph, value: ir.Value, selection: _Selection, reader: ir.
     if node.op_type == "Conv":
         return _narrowed(graph, node, selection)
     if node.op_type in _ACTIVATIONS:
-        return _rebuilt(graph, node, {0: _pulled(graph, _input(node, 0), selection, node)})
+        return _rebuilt(graph, node, {0: _pulled(graph, input_of(node, 0), selection, node)})
     # One branch alone takes the shift, one that absorbs it.
-    taker = next(i for i in (0, 1) if _absorbs(_input(node, i), selection))
+    taker = next(i for i in (0, 1) if _absorbs(input_of(node, i), selection))
     without = replace(selection, shift=None)
     branches = {i: selection if i == taker else without for i in (0, 1)}
     return _rebuilt(
-        graph, node, {i: _pulled(graph, _input(node, i), wanted, node) for i, wanted in branches.items()}
+        graph, node, {i: _pulled(graph, input_of(node, i), wanted, node) for i, wanted in branches.items()}
     )
 
 
 def _narrowed(graph: ir.Graph, node: ir.Node, selection: _Selection) -> ir.Value:
     """A convolution of the kept channels alone, scaled and shifted."""
-    weight = _input(node, 1)
-    kernel, bias = _float64(weight), None
+    weight = input_of(node, 1)
+    kernel, bias = float64(weight), None
     if len(node.inputs) > 2 and node.inputs[2] is not None:
-        bias = _float64(node.inputs[2])
+        bias = float64(node.inputs[2])
     if selection.index is not None:
         kernel = kernel[selection.index]
         bias = bias[selection.index] if bias is not None else None
@@ -166,11 +176,11 @@ def _narrowed(graph: ir.Graph, node: ir.Node, selection: _Selection) -> ir.Value
         bias = bias * selection.scale if bias is not None else None
     if selection.shift is not None:
         bias = selection.shift + (0.0 if bias is None else bias)
-    inputs = {1: _initializer(graph, weight, str(weight.name), kernel)}
+    inputs = {1: replace_initializer(graph, weight, str(weight.name), kernel)}
     if bias is not None:
         old = node.inputs[2] if len(node.inputs) > 2 else None
         name = f"{str(weight.name).removesuffix('.weight')}.bias" if old is None else str(old.name)
-        inputs[2] = _initializer(graph, old, name, bias)
+        inputs[2] = replace_initializer(graph, old, name, bias)
     return _rebuilt(graph, node, inputs)
 
 
@@ -185,7 +195,7 @@ def _rebuilt(graph: ir.Graph, node: ir.Node, inputs: dict[int, ir.Value]) -> ir.
     made = ir.node(node.op_type, new, dict(node.attributes), name=node.name)
     _describe(made.outputs[0], node.outputs[0], channels)
     graph.insert_before(node, made)
-    _replace(graph, node.outputs[0], made.outputs[0])
+    replace_value(graph, node.outputs[0], made.outputs[0])
     graph.remove(node, safe=True)
     return made.outputs[0]
 
@@ -202,7 +212,7 @@ def _selected(graph: ir.Graph, value: ir.Value, selection: _Selection, reader: i
         if values is None:
             continue
         shaped = values if op_type == "Gather" else values.astype(np.float32)[:, None, None]
-        constant = _new_initializer(graph, f"{name}.{op_type.lower()}.constant", shaped)
+        constant = new_initializer(graph, f"{name}.{op_type.lower()}.constant", shaped)
         made = ir.node(op_type, [value, constant], attributes)
         _describe(made.outputs[0], value, len(values))
         made.outputs[0].name = f"{name}.{op_type.lower()}"
@@ -218,75 +228,13 @@ def _describe(value: ir.Value, like: ir.Value, channels: Any) -> None:
         value.shape = ir.Shape([channels if axis == 1 else size for axis, size in enumerate(like.shape)])
 
 
-def _replace(graph: ir.Graph, old: ir.Value, new: ir.Value) -> None:
-    """Let everybody read `new`, under the old name: names of stages are looked for in the file."""
-    new.name = old.name
-    for place, output in enumerate(graph.outputs):
-        if output is old:
-            graph.outputs[place] = new
-    ir.convenience.replace_all_uses_with(old, new)
-
-
-def _initializer(graph: ir.Graph, old: ir.Value | None, name: str, values: Vector) -> ir.Value:
-    """A weight under the name of the old one, or a new name where there was none or others read it too."""
-    if old is not None and old.name is not None and len(old.uses()) == 1 and old.is_initializer():
-        del graph.initializers[old.name]
-    return _new_initializer(graph, name, values.astype(np.float32))
-
-
-def _new_initializer(graph: ir.Graph, name: str, data: npt.NDArray[Any]) -> ir.Value:
-    free, number = name, 1
-    while free in graph.initializers:
-        free, number = f"{name}.{number}", number + 1
-    tensor = ir.tensor(data, name=free)
-    made = ir.Value(
-        name=free, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=ir.Shape(data.shape)
-    )
-    graph.register_initializer(made)
-    return made
-
-
-def _only_reader(value: ir.Value) -> ir.Node | None:
-    """The node that reads a value, None where there are more or the graph gives it out."""
-    readers = value.consumers()
-    return None if len(value.uses()) != 1 or value.is_graph_output() else readers[0]
-
-
-def _input(node: ir.Node, place: int) -> ir.Value:
-    value = node.inputs[place]
-    if value is None:
-        raise ValueError(f"{node.op_type} {node.name} has no input {place}.")
-    return value
-
-
-def _constant(value: ir.Value | None) -> npt.NDArray[Any] | None:
-    tensor = None if value is None else ir.convenience.get_const_tensor(value)
-    return None if tensor is None else tensor.numpy()
-
-
-def _float64(value: ir.Value) -> Vector:
-    constant = _constant(value)
-    if constant is None:
-        raise ValueError(f"{value.name} is not a constant.")
-    return constant.astype(np.float64)
-
-
 def _per_channel(value: ir.Value | None, channels: int | None) -> Vector | None:
     """A constant that holds one number for each channel of (N, C, H, W), as (C,)."""
-    constant = _constant(value)
+    constant = constant_of(value)
     if constant is None or channels is None:
         return None
     fits = constant.shape in ((channels, 1, 1), (1, channels, 1, 1))
     return constant.astype(np.float64).reshape(channels) if fits else None
-
-
-def _rank(value: ir.Value | None) -> int | None:
-    return None if value is None or value.shape is None else len(value.shape)
-
-
-def _channels(value: ir.Value) -> int | None:
-    size = None if value.shape is None else value.shape[1]
-    return size if isinstance(size, int) else None
 
 
 def _group(node: ir.Node) -> int:
@@ -296,7 +244,7 @@ def _group(node: ir.Node) -> int:
 
 def _is_sum(node: ir.Node) -> bool:
     """A sum of two computed feature maps of the same size."""
-    if node.op_type != "Add" or any(_constant(i) is not None for i in node.inputs):
+    if node.op_type != "Add" or any(constant_of(i) is not None for i in node.inputs):
         return False
-    first, second = (_input(node, i).shape for i in (0, 1))
+    first, second = (input_of(node, i).shape for i in (0, 1))
     return first is not None and first == second

@@ -19,10 +19,13 @@ import torch
 
 from realnet_edge import __version__
 from realnet_edge.errors import ExportError
+from realnet_edge.export.fold_batchnorm import FOLD_BATCHNORM
 from realnet_edge.export.fold_selection import FOLD_SELECTION
+from realnet_edge.export.fuse_attention import FUSE_ATTENTION
 from realnet_edge.export.graph import OUTPUTS, EngineGraph
 from realnet_edge.export.parity import check_parity, open_session, run_session
 from realnet_edge.export.passes import run_passes
+from realnet_edge.export.pool_residuals import POOL_RESIDUALS
 from realnet_edge.export.report import REPORT_NAME, ExportReport
 from realnet_edge.export.simplify import simplify
 from realnet_edge.files import atomic_folder, sha256_file, write_json
@@ -36,7 +39,7 @@ MODEL_NAME = "model.onnx"
 SINGLE_FILE_LIMIT = 2_000_000_000
 MIN_IMAGES = 2
 # What is rewritten once only the engine's outputs are given out.
-PASSES = (FOLD_SELECTION,)
+PASSES = (FOLD_BATCHNORM, FOLD_SELECTION, FUSE_ATTENTION, POOL_RESIDUALS)
 _VERSIONED = ("torch", "onnx", "onnxscript", "onnxruntime", "timm")
 
 
@@ -69,7 +72,7 @@ def onnx_from_checkpoint(
     with atomic_folder(path.parent) as folder:
         target = folder / path.name
         program = trace(graph, images)
-        _keep_engine_outputs(program)
+        keep_engine_outputs(program)
         # Weights beside the graph are too large to run the network after every pass: parity has to do.
         probe = None if external else partial(_anomaly_map, images=images[:1])
         passes = run_passes(program.model, PASSES, tolerance, probe)
@@ -147,7 +150,7 @@ def check_images(images: npt.NDArray[np.uint8], size: tuple[int, int]) -> None:
         )
 
 
-def _keep_engine_outputs(program: torch.onnx.ONNXProgram) -> None:
+def keep_engine_outputs(program: torch.onnx.ONNXProgram) -> None:
     """Give out no inner stages: they keep their names in the graph, as far as passes leave them."""
     outputs = program.model.graph.outputs
     # One by one: onnx-ir takes those of a deleted slice for outputs still.

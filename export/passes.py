@@ -78,3 +78,12 @@ def run_passes(
             last = now
         reports.append(PassReport(step.name, before, len(model.graph), rewrites, off))
     return tuple(reports)
+
+
+def describe_pass(report: PassReport) -> str:
+    """What a pass did, for people."""
+    if not report.rewrites:
+        return f"{report.name}: nothing to rewrite"
+    places = f"{report.rewrites} place{'s' if report.rewrites > 1 else ''}"
+    text = f"{report.name}: {places} rewritten, {report.nodes_before} -> {report.nodes_after} nodes"
+    return text if report.max_abs is None else f"{text}, map changed by at most {report.max_abs:.1e}"

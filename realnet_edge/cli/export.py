@@ -35,12 +35,15 @@ def command(category: str, workspace: Path, data: Path | None, tolerance: float,
     place = Workspace(workspace)
     require_checkpoint(place, category)
     from realnet_edge.calibrate import ensure_onnx, open_sources
+    from realnet_edge.export.passes import describe_pass
 
     with console.status("Exporting, then checking on real images ..."):
         sources = open_sources(place, category, data)
         path, report, _ = ensure_onnx(sources, tolerance, force=True)
     weights = "weights in a file beside it" if report.external_data else "one file"
     say(f"{path}: {report.parameters / 1e6:.1f} M numbers, {weights}, ONNX opset {report.opset}")
+    for step in report.passes:
+        say(describe_pass(step))
     for found in report.parity:
         say(
             f"batch {found.batch}: map differs from PyTorch by at most {found.map_max_abs:.1e} "

@@ -51,6 +51,10 @@ def test_an_official_checkpoint_can_be_exported_and_goes_back(
 
     graph = call("export", *place)
     assert graph.exit_code == 0, graph.stderr
+    told = " ".join(graph.stderr.split())
+    for name in ("fold-batchnorm", "fold-selection", "fuse-attention", "pool-residuals"):
+        assert f"{name}: " in told
+    assert "nodes, map changed by at most" in told
     back = call("export-checkpoint", *place, "--out", tmp_path / "back.pth")
     assert back.exit_code == 0, back.stderr
     before, after = (torch.load(p, weights_only=True) for p in (official, tmp_path / "back.pth"))

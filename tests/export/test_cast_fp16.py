@@ -20,7 +20,6 @@ FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 WEIGHTED = {"Conv", "ConvTranspose", "MatMul"}
 IN_FLOAT = {
     "InstanceNormalization",
-    "BatchNormalization",
     "Softmax",
     "Pow",
     "TopK",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from onnx import numpy_helper
 from realnet_edge.errors import ExportError
 from realnet_edge.export import EngineGraph, ExportReport, onnx_from_checkpoint
 from realnet_edge.export.parity import check_parity, first_apart, stage_differences
+from realnet_edge.export.passes import describe_pass
 from realnet_edge.export.report import read_report
 from realnet_edge.model.checkpoint import Checkpoint
 
@@ -71,8 +73,8 @@ def test_the_last_taps_channels_are_selected_by_the_layer_that_makes_them(
     exported: tuple[Path, ExportReport], checkpoint: Checkpoint
 ) -> None:
     path, report = exported
-    (fold,) = report.passes
-    assert (fold.name, fold.rewrites) == ("fold-selection", 1)
+    (fold,) = [step for step in report.passes if step.name == "fold-selection"]
+    assert fold.rewrites == 1
     assert fold.nodes_after < fold.nodes_before
     assert fold.max_abs is not None
     assert fold.max_abs <= 1e-4
@@ -85,6 +87,25 @@ def test_the_last_taps_channels_are_selected_by_the_layer_that_makes_them(
     assert not [name for name in names if name.startswith("node_")]
 
 
+def test_every_pass_has_something_to_do_and_says_what(exported: tuple[Path, ExportReport]) -> None:
+    _, report = exported
+    assert [step.name for step in report.passes] == [
+        "fold-batchnorm",
+        "fold-selection",
+        "fuse-attention",
+        "pool-residuals",
+    ]
+    for step in report.passes:
+        assert step.rewrites > 0
+        assert step.max_abs is not None
+        assert step.max_abs <= 1e-4
+        told = describe_pass(step)
+        assert told.startswith(f"{step.name}: {step.rewrites} place")
+        assert f"{step.nodes_before} -> {step.nodes_after} nodes, map changed by at most" in told
+    idle = dataclasses.replace(report.passes[0], rewrites=0)
+    assert describe_pass(idle) == "fold-batchnorm: nothing to rewrite"
+
+
 def test_weights_over_the_limit_lie_beside_the_graph(
     slim: Checkpoint, images: Images, tmp_path: Path
 ) -> None:
@@ -92,7 +113,7 @@ def test_weights_over_the_limit_lie_beside_the_graph(
     report = onnx_from_checkpoint(slim, path, images, single_file_limit=1000)
     assert report.external_data
     # Not compared pass by pass: parity with PyTorch is the check.
-    assert [found.max_abs for found in report.passes] == [None]
+    assert {found.max_abs for found in report.passes} == {None}
     assert report.files.keys() == {"model.onnx", "model.onnx.data"}
     assert path.with_name("model.onnx.data").stat().st_size > path.stat().st_size
     assert onnxruntime.InferenceSession(str(path)).run(None, {"image": images})[0].std() > 0

@@ -52,6 +52,48 @@ def sources(layer: Any, made: dict[str, Any], count: int) -> list[str]:
     return [made[i.name].type.name if i is not None and i.name in made else "CONSTANT" for i in inputs]
 
 
+def check_types(network: Any, precision: str) -> None:
+    """Layers with weights are of the precision; what sums, ranks and exponentiates is float32."""
+    kinds = Counter((layer.type.name, layer.get_output(0).dtype) for layer in layers(network))
+    wanted = FLOAT if precision == "fp32" else HALF
+    for name in ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY"):
+        assert kinds[name, wanted] > 0
+        assert kinds[name, FLOAT] + kinds[name, HALF] == kinds[name, wanted]
+    for name in ("NORMALIZATION", "SOFTMAX", "TOPK", "REDUCE"):
+        assert kinds[name, FLOAT] > 0
+        assert kinds[name, HALF] == 0
+
+
+def check_int8(network: Any, path: Path) -> None:
+    """The convolutions that compute on INT8 are those of the file, all but what a build spares.
+
+    Transposed ones are among them, which TensorRT wants scaled along the second axis of their weights.
+    """
+    quantised, left = inspect_qdq(path, OP_TYPES)
+    made = producers(network)
+    found: dict[str, set[str]] = {"CONVOLUTION": set(), "DECONVOLUTION": set()}
+    others = set()
+    for layer in layers(network):
+        if layer.type.name in found:
+            both = sources(layer, made, 2) == ["DEQUANTIZE", "DEQUANTIZE"]
+            (found[layer.type.name] if both else others).add(layer.name)
+    assert found["CONVOLUTION"] | found["DECONVOLUTION"] == set(quantised)
+    assert others == set(left)
+    graph = onnx.load(path, load_external_data=False).graph
+    transposed = [node for node in graph.node if node.op_type == "ConvTranspose"]
+    assert found["DECONVOLUTION"] == {node.name for node in transposed} != set()
+    # What a build spares, and nothing else, is left in FP16.
+    assert all(name.startswith("backbone") or ".input_blocks.0" in name for name in left)
+    assert any(name.startswith("discriminator") for name in quantised)
+    made_by = {name: node for node in graph.node for name in node.output}
+    sizes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    for node in transposed:
+        dequantise = made_by[node.input[1]]
+        axis = next(attribute.i for attribute in dequantise.attribute if attribute.name == "axis")
+        assert axis == 1
+        assert sizes[dequantise.input[1]] == [sizes[made_by[dequantise.input[0]].input[0]][1]]
+
+
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_the_contract_survives_parsing(precision: str, tensorrt_graphs: dict[str, Path]) -> None:
     network = network_from_onnx(trt, tensorrt_graphs[precision]).network
@@ -71,35 +113,12 @@ def test_the_contract_survives_parsing(precision: str, tensorrt_graphs: dict[str
 def test_types_in_the_network_are_those_that_were_asked_for(
     precision: str, tensorrt_graphs: dict[str, Path]
 ) -> None:
-    network = network_from_onnx(trt, tensorrt_graphs[precision]).network
-    kinds = Counter((layer.type.name, layer.get_output(0).dtype) for layer in layers(network))
-    wanted = FLOAT if precision == "fp32" else HALF
-    for name in ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY"):
-        assert kinds[name, wanted] > 0
-        assert kinds[name, FLOAT] + kinds[name, HALF] == kinds[name, wanted]
-    for name in ("NORMALIZATION", "SOFTMAX", "TOPK", "REDUCE"):
-        assert kinds[name, FLOAT] > 0
-        assert kinds[name, HALF] == 0
+    check_types(network_from_onnx(trt, tensorrt_graphs[precision]).network, precision)
 
 
 def test_the_int8_convolutions_are_those_of_the_quantisation(tensorrt_graphs: dict[str, Path]) -> None:
     path = tensorrt_graphs["int8"]
-    quantised, left = inspect_qdq(path, OP_TYPES)
-    network = network_from_onnx(trt, path).network
-    made = producers(network)
-    found: dict[str, set[str]] = {"CONVOLUTION": set(), "DECONVOLUTION": set()}
-    others = set()
-    for layer in layers(network):
-        if layer.type.name in found:
-            both = sources(layer, made, 2) == ["DEQUANTIZE", "DEQUANTIZE"]
-            (found[layer.type.name] if both else others).add(layer.name)
-    assert found["CONVOLUTION"] | found["DECONVOLUTION"] == set(quantised)
-    assert others == set(left)
-    transposed = {n.name for n in onnx.load(path).graph.node if n.op_type == "ConvTranspose"}
-    assert found["DECONVOLUTION"] == transposed != set()
-    # What a build spares, and nothing else, is left in FP16.
-    assert all(name.startswith("backbone") or ".input_blocks.0" in name for name in left)
-    assert any(name.startswith("discriminator") for name in quantised)
+    check_int8(network_from_onnx(trt, path).network, path)
 
 
 def test_every_quantised_tensor_is_int8(tensorrt_graphs: dict[str, Path]) -> None:
@@ -166,6 +185,11 @@ def test_presets_are_built(name: str, precisions: tuple[str, ...], tmp_path: Pat
         if precision != "fp32":
             cast_fp16(graph, tmp_path / "half" / "model.onnx")
             graph = tmp_path / "half" / "model.onnx"
+        network = network_from_onnx(trt, graph).network
+        check_types(network, precision)
+        if precision == "int8":
+            check_int8(network, graph)
+        del network
         build = engine_from_onnx(trt, graph, tmp_path / "model.plan", EngineOptions(batch=BATCH))
         assert (tmp_path / "model.plan").stat().st_size == build.size
 
