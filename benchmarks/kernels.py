@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from configs import CONFIGS
 from rows import RESULTS, append_rows, machine
-from timing import seconds_of
+from timing import copy_rate, seconds_of
 from torch import Tensor
 
 from realnet_edge.config import ModelConfig
@@ -30,7 +30,6 @@ from realnet_edge.kernels.rrs_reference import rrs_gather_reference, rrs_select_
 from realnet_edge.model.afs import FeatureSelection
 from realnet_edge.model.rrs import ResidualSelection
 
-COPIED = 64 * 2**20
 Work = Callable[[], Tensor]
 
 
@@ -142,14 +141,6 @@ def _drawn(shape: tuple[int, ...], options: argparse.Namespace) -> Tensor:
 
 def _bytes(tensors: Sequence[Tensor]) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-
-
-def copy_rate(device: torch.device) -> float:
-    """Bytes a second, read and written, of copying a tensor far larger than any cache."""
-    source = torch.empty(COPIED, dtype=torch.float32, device=device).normal_()
-    target = torch.empty_like(source)
-    best = min(seconds_of(lambda: target.copy_(source), device) for _ in range(5))
-    return 2 * _bytes([source]) / best
 
 
 def check(case: Case) -> None:

@@ -1,9 +1,10 @@
 """The whole network in PyTorch: eager FP32 against fused ops, half precision, channels last and a CUDA graph.
 
-    python benchmarks/network.py [--size default half edge] [--batch 1 8]
+    python benchmarks/network.py [--size default half edge] [--batch 1 8] [--compile]
 
 On a GPU the variants are eager FP32 (TF32 off), the same with the fused ops, and FP16 with channels last,
-with and without the ops, each also as a CUDA graph; on a CPU eager FP32 with and without the ops. Weights
+with and without the ops, each also as a CUDA graph; on a CPU eager FP32 with and without the ops. --compile
+adds the plain path through `torch.compile`, on a GPU with CUDA graphs. Weights
 are random: they decide nothing about speed. Every variant's logits are compared with eager FP32's first.
 The paper reports 31.93 images a second for the default network on an RTX 3090. Rows are appended to
 benchmarks/results/network.csv.
@@ -29,18 +30,21 @@ TOLERANCE = {"fp32": 1e-3, "fp16": 5e-2}
 Work = Callable[[], Tensor]
 
 
-def variants(model: RealNet, images: Tensor) -> dict[str, Work]:
+def variants(model: RealNet, images: Tensor, compile_too: bool = False) -> dict[str, Work]:
     """The ways to run the model, eager FP32 first."""
     found = {"eager fp32": _forward(model, images, False), "kernels fp32": _forward(model, images, True)}
+    compiled = {"compiled fp32": _compiled(model, images)} if compile_too else {}
     if images.device.type != "cuda":
-        return found
+        return found | compiled
     half = copy.deepcopy(model).half().to(memory_format=torch.channels_last)
     # BatchNorm's statistics decide RRS's choice: they stay as they are.
     half.rrs.float()
     laid = images.half().contiguous(memory_format=torch.channels_last)
     found["eager fp16 channels-last"] = _forward(half, laid, False)
     found["kernels fp16 channels-last"] = _forward(half, laid, True)
-    return {**found, **{f"{name}, graph": _graph(work) for name, work in found.items()}}
+    if compile_too:
+        compiled["compiled fp16 channels-last"] = _compiled(half, laid)
+    return {**found, **{f"{name}, graph": _graph(work) for name, work in found.items()}, **compiled}
 
 
 def _forward(model: RealNet, images: Tensor, kernels: bool) -> Work:
@@ -49,6 +53,14 @@ def _forward(model: RealNet, images: Tensor, kernels: bool) -> Work:
         return model(images).logits
 
     return run
+
+
+def _compiled(model: RealNet, images: Tensor) -> Work:
+    # A copy: switching the other variants' ops would have it compiled again.
+    own = copy.deepcopy(model)
+    own.use_kernels(False)
+    module = torch.compile(own, mode="reduce-overhead" if images.device.type == "cuda" else None)
+    return lambda: module(images).logits
 
 
 def _graph(work: Work) -> Work:
@@ -78,6 +90,7 @@ def main() -> None:
     parser.add_argument("--size", nargs="+", choices=list(CONFIGS), default=["default"])
     parser.add_argument("--batch", nargs="+", type=int, default=[1, 8])
     parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     device = torch.device(options.device)
@@ -91,7 +104,9 @@ def main() -> None:
             side = CONFIGS[size].image_size
             for batch in options.batch:
                 images = torch.randn(batch, 3, side, side, device=device)
-                rows += measured(size, variants(model, images), batch, options.rounds, device)
+                rows += measured(
+                    size, variants(model, images, options.compile), batch, options.rounds, device
+                )
     append_rows(RESULTS / "network.csv", rows)
 
 

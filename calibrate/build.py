@@ -3,41 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from realnet_edge import __version__
-from realnet_edge.bundle import Bundle, Calibration, EngineKey, InputSpec, Manifest, write_bundle
+from realnet_edge.bundle import GPU_BACKENDS, Bundle, Calibration, InputSpec, Manifest, write_bundle
+from realnet_edge.calibrate.builder_facts import builder_facts
+from realnet_edge.calibrate.engine_files import Engine, engine_files
 from realnet_edge.calibrate.measure import Progress, drift, predict
-from realnet_edge.calibrate.openvino_build import ir_from_onnx
 from realnet_edge.calibrate.quantise import DEFAULT_METHOD, WEIGHT_BITS, quantise_onnx
-from realnet_edge.calibrate.sources import Sources, ensure_onnx, graph_files, open_sources
-from realnet_edge.calibrate.tensorrt_build import Tell, plan_from_onnx
+from realnet_edge.calibrate.sources import Sources, ensure_onnx, open_sources
+from realnet_edge.calibrate.tensorrt_build import Tell, graph_in_precision, plan_from_onnx
 from realnet_edge.calibrate.threshold import conformal_threshold
 from realnet_edge.errors import ConfigError
 from realnet_edge.export import TorchRunner
 from realnet_edge.export.onnx_export import MODEL_NAME, TOLERANCE
 from realnet_edge.imaging import load_batch
-from realnet_edge.runtime import DEFAULT_BATCH_RANGE, best_backend, detect, open_runner, require_backend
-from realnet_edge.runtime.machine import describe_machine, int8_saturates, refuse_saturation
+from realnet_edge.runtime import DEFAULT_BATCH_RANGE, best_backend, open_runner, require_backend
+from realnet_edge.runtime.machine import int8_saturates, refuse_saturation
 from realnet_edge.runtime.tensorrt import EngineOptions
 from realnet_edge.workspace import TIMING_CACHES, Workspace
 
 DEFAULT_FPR = 0.02
+# What takes part beside the backend; its versions go into the manifest.
+PACKAGES = ("torch", "onnx", "onnxruntime", "numpy")
 # ONNX Runtime's int8 kernels give int8, too coarse for what the residuals are the small difference of: with
 # all layers in INT8 a screw model's image AUROC fell from 70.5 to 32.1. OpenVINO's give float; a backbone of
 # depthwise convolutions still costs it more accuracy than INT8 there saves time, and so do the raw features,
 # at the first layer of each U-Net. With that layer in INT8 right behind a float backbone it fails to compile.
-# TensorRT's layers give FP16: it spares the same ones, for the accuracy.
+# On GPUs layers give FP16: the same ones are spared, for the accuracy.
+_SPARED_BUT_FOR_ENDS = ("backbone", "reconstruction.*.input_blocks.0")
 SPARED = {
     "onnxruntime": ("backbone", "reconstruction"),
-    "openvino": ("backbone", "reconstruction.*.input_blocks.0"),
-    "tensorrt": ("backbone", "reconstruction.*.input_blocks.0"),
+    "openvino": _SPARED_BUT_FOR_ENDS,
+    **dict.fromkeys(GPU_BACKENDS, _SPARED_BUT_FOR_ENDS),
 }
 
 
@@ -82,7 +83,7 @@ class BuildOptions:
 
     def bits(self, backend: str) -> int:
         """Bits of INT8 weights: as asked for, else what the backend computes here without losing sums."""
-        return self.weight_bits or (7 if backend != "tensorrt" and int8_saturates() else 8)
+        return self.weight_bits or (7 if backend not in GPU_BACKENDS and int8_saturates() else 8)
 
     @property
     def builder(self) -> EngineOptions:
@@ -94,15 +95,6 @@ class BuildOptions:
         if backend != "tensorrt":
             return 1, self.max_batch
         return self.builder.batch[0], self.builder.batch[2]
-
-
-@dataclass(frozen=True)
-class _Engine:
-    """What was built: name inside the bundle -> file, and for TensorRT the key and what the build took."""
-
-    files: dict[str, Path]
-    key: EngineKey | None = None
-    notes: dict[str, Any] = field(default_factory=dict)
 
 
 def build_bundle(
@@ -126,7 +118,7 @@ def build_bundle(
         workspace: where checkpoint, graph and bundle lie.
         category: the trained category.
         precision: "fp32", "fp16" or "int8".
-        backend: "tensorrt", "openvino" or "onnxruntime"; None takes the best one that this machine has.
+        backend: a key of `SUPPORTED`; None takes the best one that this machine has.
         data_root: folder that holds the category's images, where they were moved since training.
         options: threshold, batch and calibration.
         progress: told of each step.
@@ -143,7 +135,7 @@ def build_bundle(
     require_backend(chosen, precision)
     if chosen != "tensorrt" and (wanted.engine is not None or wanted.timing_cache is not None):
         raise ConfigError(f"settings of TensorRT's builder mean nothing to {chosen}: leave them out.")
-    if precision == "int8" and chosen != "tensorrt":
+    if precision == "int8" and chosen not in GPU_BACKENDS:
         refuse_saturation(wanted.bits(chosen), f"{category} for {chosen}")
     sources = open_sources(workspace, category, data_root)
     report("exporting and checking the graph", 0, 1)
@@ -153,24 +145,20 @@ def build_bundle(
         report(f"building the {chosen} engine", 0, 1)
         if precision == "int8":
             images = load_batch(sources.calibration, sources.size)
-            graph = _quantised(graph, Path(scratch, "int8", MODEL_NAME), images, chosen, wanted)
+            graph = quantised(graph, Path(scratch, "int8", MODEL_NAME), images, chosen, wanted)
         if chosen == "tensorrt":
             cache = wanted.timing_cache or workspace.root / TIMING_CACHES
             say = tell or (lambda text: None)
             built = _build_plan(sources, graph, Path(scratch), precision, wanted, cache, report, say)
         else:
-            built = _Engine(_engine_files(graph, Path(scratch), chosen, precision))
+            if chosen in GPU_BACKENDS:
+                graph = graph_in_precision(graph, Path(scratch), precision)
+            built = Engine(engine_files(graph, Path(scratch), chosen, precision))
         report(f"building the {chosen} engine", 1, 1)
-        manifest = _manifest(sources, chosen, precision, wanted, built)
+        manifest = described(sources, chosen, precision, wanted, built)
         engine = Bundle(built.files[manifest.engine].parent, manifest, "")
         complete = _measured(sources, engine, wanted, report)
         return write_bundle(sources.paths.bundle(chosen, precision), built.files, complete)
-
-
-def _engine_files(graph: Path, scratch: Path, backend: str, precision: str) -> dict[str, Path]:
-    if backend == "openvino":
-        return ir_from_onnx(graph, scratch, precision)
-    return {file.name: file for file in graph_files(graph)}
 
 
 def _build_plan(
@@ -182,7 +170,7 @@ def _build_plan(
     timing_cache: Path,
     report: Progress,
     tell: Tell,
-) -> _Engine:
+) -> Engine:
     plan = plan_from_onnx(
         graph,
         scratch,
@@ -194,10 +182,11 @@ def _build_plan(
         progress=report,
         tell=tell,
     )
-    return _Engine(plan.files, plan.key, plan.notes)
+    return Engine(plan.files, plan.key, plan.notes)
 
 
-def _quantised(graph: Path, target: Path, images: Any, backend: str, wanted: BuildOptions) -> Path:
+def quantised(graph: Path, target: Path, images: Any, backend: str, wanted: BuildOptions) -> Path:
+    """The graph with INT8 as a backend wants it, at `target`; see `quantise_onnx`."""
     quantise_onnx(
         graph,
         target,
@@ -211,8 +200,8 @@ def _quantised(graph: Path, target: Path, images: Any, backend: str, wanted: Bui
     return target
 
 
-def _manifest(
-    sources: Sources, backend: str, precision: str, wanted: BuildOptions, built: _Engine
+def described(
+    sources: Sources, backend: str, precision: str, wanted: BuildOptions, built: Engine
 ) -> Manifest:
     """The manifest but for what only the running engine can tell."""
     calibration = None
@@ -227,8 +216,8 @@ def _manifest(
         precision=precision,
         arithmetic="unknown",
         batch=wanted.batch(backend),
-        engine=next(iter(built.files)) if backend != "onnxruntime" else MODEL_NAME,
-        builder={**_builder(backend), **built.notes},
+        engine=next(iter(built.files)),
+        builder={**builder_facts(backend, PACKAGES), **built.notes},
         checkpoint_sha256=sources.checkpoint.sha256,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         files=dict.fromkeys(built.files, ""),
@@ -252,21 +241,6 @@ def _measured(sources: Sources, engine: Bundle, wanted: BuildOptions, progress: 
         threshold=conformal_threshold(found.score[:held_out], wanted.target_fpr),
         drift=drift(found, reference),
     )
-
-
-def _builder(backend: str) -> dict[str, Any]:
-    machine = describe_machine()
-    info = next(found for found in detect() if found.name == backend)
-    packages = {name: version(name) for name in ("torch", "onnx", "onnxruntime", "numpy")}
-    return {
-        "versions": {"realnet-edge": __version__, backend: info.version or "unknown", **packages},
-        "device": ", ".join(info.devices),
-        "cpu": machine.cpu,
-        "cpu_features": list(machine.cpu_features),
-        "cores": machine.cores,
-        "system": machine.system,
-        "python": platform.python_version(),
-    }
 
 
 def _silent(what: str, done: int, total: int) -> None:

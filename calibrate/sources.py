@@ -111,11 +111,6 @@ def ensure_onnx(
     return path, onnx_from_checkpoint(sources.checkpoint, path, images, tolerance), True
 
 
-def graph_files(graph: Path) -> list[Path]:
-    """An ONNX file and the weights beside it, which are found by the name that the graph holds."""
-    return sorted(graph.parent.glob(f"{graph.name}*"))
-
-
 def _fits(report: ExportReport, folder: Path, checkpoint: Checkpoint, tolerance: float) -> bool:
     """Whether files on disk are the report's, and the report is of this checkpoint and as strict as asked."""
     same = (

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from realnet_edge.bundle import EngineKey, EngineTarget, changed, load_bundle
-from realnet_edge.calibrate.sources import graph_files
+from realnet_edge.calibrate.engine_files import graph_files
 from realnet_edge.errors import BundleError
-from realnet_edge.export.cast_fp16 import cast_fp16
 from realnet_edge.files import sha256_file
 from realnet_edge.runtime.backends import import_backend
 from realnet_edge.runtime.tensorrt import EngineBuild, EngineOptions, engine_from_onnx
@@ -67,8 +66,44 @@ def plan_from_onnx(
         BackendError, ExportError, ConfigError: see `engine_from_onnx`; also no TensorRT or no GPU here.
     """
     trt = import_backend("tensorrt", precision)
-    target = target_here(trt)
-    graph = graph_in_precision(source, folder, precision)
+    return plan_from_graph(
+        trt,
+        target_here(trt),
+        graph_in_precision(source, folder, precision),
+        folder,
+        precision,
+        options,
+        calibration_sha256=calibration_sha256,
+        timing_cache=timing_cache,
+        at_hand=at_hand,
+        progress=progress,
+        tell=tell,
+    )
+
+
+def plan_from_graph(
+    trt: Any,
+    target: EngineTarget,
+    graph: Path,
+    folder: Path,
+    precision: str,
+    options: EngineOptions,
+    *,
+    calibration_sha256: str | None,
+    timing_cache: Path,
+    at_hand: Path,
+    progress: Progress,
+    tell: Tell,
+) -> PlanBuild:
+    """`plan_from_onnx` for a graph whose types are settled; needs neither torch nor onnx.
+
+    Args:
+        trt: the module, `tensorrt` or `tensorrt_rtx`.
+        target: this machine, as `target_here` describes it.
+        graph: ONNX file in the precision that was asked for; external data lie beside it.
+
+    The other arguments and errors are those of `plan_from_onnx`.
+    """
     key = EngineKey(
         target=target,
         graph_sha256=sha256_graph(graph),
@@ -91,6 +126,9 @@ def graph_in_precision(source: Path, folder: Path, precision: str) -> Path:
     """The graph that TensorRT reads: as it is for fp32, else with all that may be in FP16."""
     if precision == "fp32":
         return source
+    # Not above: it needs onnx, which a machine that builds the engine of a prepared bundle does not have.
+    from realnet_edge.export.cast_fp16 import cast_fp16
+
     target = folder / "half" / source.name
     cast_fp16(source, target)
     return target

@@ -47,6 +47,10 @@ class CategoryPaths:
     def bundle(self, backend: str, precision: str) -> Path:
         return self.bundles / f"{backend}-{precision}"
 
+    def prepared(self, backend: str, precision: str) -> Path:
+        """What another machine builds the bundle from; apart, for it is no engine."""
+        return self.root / "prepared" / f"{backend}-{precision}"
+
 
 @dataclass(frozen=True)
 class Workspace:

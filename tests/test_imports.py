@@ -51,6 +51,7 @@ WITHOUT_TORCH = (
     "report",
     "bench",
     "cli.main",
+    "calibrate.on_target",
     "tile_advice",
     "preset_advice",
 )

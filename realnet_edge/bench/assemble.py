@@ -22,6 +22,7 @@ from realnet_edge.bench.predictions import Predictions
 from realnet_edge.bench.rounds import Measured
 from realnet_edge.bench.subjects import PYTORCH
 from realnet_edge.bench.testset import TestSet
+from realnet_edge.bundle import GPU_BACKENDS
 from realnet_edge.report.evaluation import Evaluation
 from realnet_edge.report.rows import ResultRow
 from realnet_edge.runtime.machine import Machine
@@ -47,7 +48,7 @@ class Scene:
 
     def device(self, backend: str) -> str:
         """The processor or accelerator that computed, in words."""
-        if backend == "tensorrt" and self.machine.gpus:
+        if backend in GPU_BACKENDS and self.machine.gpus:
             return self.machine.gpus[0].name
         return f"{self.machine.cpu}, {self.threads} thread{'s' if self.threads > 1 else ''}"
 

@@ -23,16 +23,24 @@ from realnet_edge import __version__
 from realnet_edge.bench.job import EngineFacts, Job
 from realnet_edge.bench.measure import measure, peak_memory_mb
 from realnet_edge.bench.predictions import predict
-from realnet_edge.bundle import load_bundle
+from realnet_edge.bundle import BACKENDS, load_bundle
 from realnet_edge.errors import RealnetEdgeError
 from realnet_edge.files import read_json
 from realnet_edge.runtime import Runner, open_runner
 
+# Of the first three a machine has one; the others are providers in packages of their own.
+_ONNXRUNTIME = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-trt-rtx",
+    "onnxruntime-ep-nv-tensorrt-rtx-cu12",
+    "onnxruntime-ep-nv-tensorrt-rtx-cu13",
+)
 _PACKAGES = {
     "pytorch": ("torch", "timm"),
-    "onnxruntime": ("onnxruntime",),
     "openvino": ("openvino",),
-    "tensorrt": ("tensorrt",),
+    "tensorrt": ("tensorrt", "tensorrt-rtx-cu13"),
+    **{backend: _ONNXRUNTIME for backend in BACKENDS if backend.startswith("onnxruntime")},
 }
 
 _Command = Callable[..., dict[str, Any]]

@@ -12,6 +12,7 @@ from realnet_edge.bundle.engine_key import FLAVOURS, EngineKey, EngineTarget, ch
 from realnet_edge.bundle.locate import build_command, bundle_path, find_bundles, list_bundles
 from realnet_edge.bundle.manifest import (
     BACKENDS,
+    GPU_BACKENDS,
     OUTPUTS,
     PRECISIONS,
     Calibration,
@@ -19,10 +20,12 @@ from realnet_edge.bundle.manifest import (
     Manifest,
     Threshold,
 )
+from realnet_edge.bundle.preparation import Preparation
 
 __all__ = [
     "BACKENDS",
     "FLAVOURS",
+    "GPU_BACKENDS",
     "OUTPUTS",
     "PRECISIONS",
     "Bundle",
@@ -32,6 +35,7 @@ __all__ = [
     "FileCheck",
     "InputSpec",
     "Manifest",
+    "Preparation",
     "Threshold",
     "build_command",
     "bundle_path",

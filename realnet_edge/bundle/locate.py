@@ -13,12 +13,12 @@ from realnet_edge.workspace import DEFAULT_WORKSPACE, Workspace
 def list_bundles(workspace: Workspace, category: str) -> list[tuple[str, str]]:
     """(backend, precision) of every bundle folder of a category, best backend and coarsest precision first.
 
-    The order is TensorRT, OpenVINO, ONNX Runtime, and INT8, FP16, FP32 within each. Nothing is verified.
+    The order is that of `BACKENDS`, and INT8, FP16, FP32 within each. Nothing is verified.
     """
     folder = workspace.category(category)
     return [
         (backend, precision)
-        for backend in ("tensorrt", "openvino", "onnxruntime")
+        for backend in BACKENDS
         for precision in ("int8", "fp16", "fp32")
         if (folder.bundle(backend, precision) / MANIFEST_NAME).is_file()
     ]

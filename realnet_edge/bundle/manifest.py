@@ -11,12 +11,23 @@ from typing import Any
 
 from realnet_edge.bundle.engine_key import EngineKey
 from realnet_edge.bundle.fields import Fields, is_digest
+from realnet_edge.bundle.preparation import Preparation
 from realnet_edge.errors import BundleError
 from realnet_edge.imaging import RESIZE_FILTER
 
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
-BACKENDS = ("onnxruntime", "openvino", "tensorrt")
+# Best first, see `realnet_edge.runtime.SUPPORTED`.
+BACKENDS = (
+    "tensorrt",
+    "onnxruntime-tensorrt",
+    "onnxruntime-tensorrt-rtx",
+    "onnxruntime-cuda",
+    "openvino",
+    "onnxruntime",
+)
+# Compute on an NVIDIA GPU, in the types that the graph has.
+GPU_BACKENDS = BACKENDS[:4]
 PRECISIONS = ("fp32", "fp16", "int8")
 SCORE_RULES = ("avgpool16", "max")
 OUTPUTS = ("anomaly_map", "score", "rrs_indices")
@@ -121,11 +132,11 @@ class Manifest:
         input: the images it takes.
         outputs: names of the engine's outputs.
         score_rule: how the image score comes from the map, "avgpool16" or "max".
-        backend: "onnxruntime", "openvino" or "tensorrt".
+        backend: one of `BACKENDS`.
         precision: what was asked for, "fp32", "fp16" or "int8".
         arithmetic: what computed on the builder, such as "int8 + bf16".
         batch: smallest and largest batch.
-        engine: name of the file that the runtime opens.
+        engine: name of the file that the runtime opens; in a prepared bundle, of the graph to build it from.
         builder: versions, device and CPU of the machine that built it; free-form.
         checkpoint_sha256: SHA-256 of the checkpoint that was exported.
         created: UTC time in ISO 8601.
@@ -135,6 +146,7 @@ class Manifest:
         accuracy: as measured by the builder, free-form; None when it was not measured.
         drift: against FP32 PyTorch on the same images, free-form; None when it was not measured.
         engine_key: what a TensorRT engine is bound to; None for every other backend.
+        preparation: what the target needs to build the engine; None once there is one.
         schema_version: of the manifest itself.
     """
 
@@ -156,6 +168,7 @@ class Manifest:
     accuracy: Mapping[str, Any] | None = None
     drift: Mapping[str, Any] | None = None
     engine_key: EngineKey | None = None
+    preparation: Preparation | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
@@ -165,6 +178,8 @@ class Manifest:
         document["batch"] = list(self.batch)
         if self.engine_key is not None:
             document["engine_key"]["profile"] = list(self.engine_key.profile)
+        if self.preparation is not None:
+            document["preparation"]["profile"] = list(self.preparation.profile)
         return {"schema_version": document.pop("schema_version"), **document}
 
     @classmethod
@@ -177,8 +192,8 @@ class Manifest:
         """
         _check_schema(document)
         if isinstance(document, dict):
-            # Bundles from before there were TensorRT engines do not have it.
-            document = {"engine_key": None, **document}
+            # Bundles from before there were TensorRT engines, or prepared bundles, do not have these.
+            document = {"engine_key": None, "preparation": None, **document}
         read = Fields(document, "manifest", _names(cls))
         manifest = cls(
             category=read.text("category"),
@@ -199,12 +214,9 @@ class Manifest:
             accuracy=None if read.raw("accuracy") is None else read.mapping("accuracy"),
             drift=None if read.raw("drift") is None else read.mapping("drift"),
             engine_key=_optional(read, "engine_key", EngineKey.from_dict),
+            preparation=_optional(read, "preparation", Preparation.from_dict),
         )
-        if manifest.engine not in manifest.files:
-            listed = ", ".join(manifest.files)
-            raise BundleError(
-                f"manifest.engine is {manifest.engine!r}, which is not among its files: {listed}."
-            )
+        _check_listed(manifest)
         _check_engine_key(manifest)
         return manifest
 
@@ -231,10 +243,21 @@ def _check_schema(document: object) -> None:
         )
 
 
+def _check_listed(manifest: Manifest) -> None:
+    """What is named for a use must be among the files, whose hashes are checked."""
+    named = {"engine": manifest.engine}
+    if (prepared := manifest.preparation) is not None:
+        named |= {"preparation.parity": prepared.parity, "preparation.held_out": prepared.held_out}
+    for key, name in named.items():
+        if name not in manifest.files:
+            listed = ", ".join(manifest.files)
+            raise BundleError(f"manifest.{key} is {name!r}, which is not among its files: {listed}.")
+
+
 def _check_engine_key(manifest: Manifest) -> None:
     """An engine without a key could be anyone's code; a key that says otherwise than its manifest, too."""
     key = manifest.engine_key
-    if (key is not None) != (manifest.backend == "tensorrt"):
+    if (key is not None) != (manifest.backend == "tensorrt" and manifest.preparation is None):
         raise BundleError(
             f"manifest.engine_key is {'there' if key else 'missing'} for {manifest.backend}: TensorRT "
             "engines have one, no others do. Build the bundle again on the machine that shall run it."

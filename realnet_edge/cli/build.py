@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+from realnet_edge.cli.built import tell_built
 from realnet_edge.cli.engine_options import engine_options, read_engine_options
-from realnet_edge.cli.options import (
-    category_option,
-    json_option,
-    tolerance_option,
-    trained_data_option,
-    workspace_option,
-)
-
-if TYPE_CHECKING:
-    from realnet_edge.bundle import Bundle
+from realnet_edge.cli.on_target import build_prepared, is_given, on_target_options, write_prepared
+from realnet_edge.cli.options import json_option, tolerance_option, trained_data_option, workspace_option
+from realnet_edge.cli.step_bar import step_bar
 
 
 @click.command("build")
-@category_option
-@click.option("--precision", required=True, metavar="NAME", help="fp32, fp16 or int8.")
+@click.option("--category", metavar="NAME", help="Name of the part that is inspected.")
+@click.option("--precision", metavar="NAME", help="fp32, fp16 or int8.")
 @click.option("--backend", metavar="NAME", help="Runtime to build for.  [default: the best on this machine]")
 @click.option(
     "--fpr",
@@ -56,10 +48,14 @@ if TYPE_CHECKING:
 )
 @tolerance_option
 @engine_options
+@on_target_options
 @json_option
+@click.pass_context
 def command(
-    category: str,
-    precision: str,
+    context: click.Context,
+    /,
+    category: str | None,
+    precision: str | None,
     backend: str | None,
     fpr: float,
     data: Path | None,
@@ -70,6 +66,8 @@ def command(
     weight_bits: int | None,
     tolerance: float,
     timing_cache: Path | None,
+    prepare: bool,
+    on_target: Path | None,
     as_json: bool,
     **engine: Any,
 ) -> None:
@@ -77,24 +75,32 @@ def command(
 
     The ONNX graph is exported and checked first where it is not of the newest checkpoint. The threshold
     comes from the built engine's scores of good images that training never saw.
-    """
-    from click.core import ParameterSource
 
-    from realnet_edge.cli.output import print_json, say
+    With --prepare nothing is built: what the machine with the backend needs to build its engine goes into
+    one folder. There --on-target FOLDER builds, checks and sets it, without PyTorch.
+    """
+    from realnet_edge.cli.output import say
     from realnet_edge.cli.training_packages import need_training_packages
-    from realnet_edge.runtime import best_backend, require_backend
+    from realnet_edge.runtime import best_backend, check_precision, require_backend
     from realnet_edge.workspace import Workspace, require_checkpoint
 
-    given = click.get_current_context().get_parameter_source("max_batch") is not ParameterSource.DEFAULT
-    engine_options = read_engine_options(engine, max_batch, given)
-    need_training_packages("build")
     place = Workspace(workspace)
+    if on_target is not None:
+        build_prepared(context, on_target, place, engine)
+        return
+    if category is None or precision is None:
+        raise click.UsageError("Give --category and --precision, or a prepared bundle with --on-target.")
+    if prepare and backend is None:
+        raise click.UsageError("--prepare needs --backend: the one that will build the engine.")
+    engine_options = read_engine_options(engine, max_batch, is_given(context, "max_batch"))
+    need_training_packages("build")
     require_checkpoint(place, category)
     if backend is None:
         backend = best_backend(precision)
         say(f"backend: {backend}, the best for {precision} on this machine")
-    require_backend(backend, precision)
-    from realnet_edge.calibrate import BuildOptions, build_bundle, shortfall
+    # What is only prepared needs no runtime here.
+    (check_precision if prepare else require_backend)(backend, precision)
+    from realnet_edge.calibrate import BuildOptions, build_bundle
 
     options = BuildOptions(
         fpr,
@@ -106,7 +112,10 @@ def command(
         engine_options,
         timing_cache,
     )
-    with _progress() as progress:
+    if prepare:
+        write_prepared(place, category, precision, backend, data, options, as_json)
+        return
+    with step_bar() as progress:
         bundle = build_bundle(
             place,
             category,
@@ -117,50 +126,4 @@ def command(
             progress=progress,
             tell=say,
         )
-    threshold = bundle.manifest.threshold
-    warning = None if threshold is None else shortfall(threshold)
-    _tell(bundle, warning)
-    if as_json:
-        warnings = [warning] if warning else []
-        print_json({"path": str(bundle.path), "warnings": warnings, "manifest": bundle.manifest.to_dict()})
-
-
-def _tell(bundle: Bundle, warning: str | None) -> None:
-    from realnet_edge.cli.output import say
-
-    made = bundle.manifest
-    say(f"{bundle.path}: {made.backend} {made.precision}, computes in {made.arithmetic}")
-    if made.threshold is not None:
-        say(
-            f"threshold {made.threshold.value:.4g} for a false-positive rate of "
-            f"{made.threshold.target_fpr:.2%}, from {made.threshold.normals} held-out good images"
-        )
-    if made.drift is not None:
-        correlation = made.drift["score_spearman"]
-        ranks = "" if correlation is None else f", rank correlation of scores {correlation:.4f}"
-        say(
-            f"drift from FP32 PyTorch on {made.drift['images']} good images: map at most "
-            f"{made.drift['map_max_abs']:.2g}, on average {made.drift['map_mean_abs']:.2g}{ranks}"
-        )
-    if warning:
-        say(f"Warning: {warning}")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar a step with an estimate; nothing where standard error is no terminal."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from realnet_edge.cli.output import console
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def show(what: str, done: int, total: int) -> None:
-            if done == 0:
-                # A new step: its estimate must not come from the step before.
-                bar.reset(task, total=total, description=what)
-            bar.update(task, completed=done)
-
-        yield show
+    tell_built(bundle, as_json)

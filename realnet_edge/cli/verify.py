@@ -69,12 +69,14 @@ def _verify(path: Path) -> dict[str, Any]:
     try:
         manifest, digest = read_manifest(path)
     except BundleError as error:
-        return {"bundle": str(path), "ok": False, "error": str(error), "manifest_sha256": None, "files": []}
+        failed = {"bundle": str(path), "ok": False, "error": str(error), "prepared": False}
+        return {**failed, "manifest_sha256": None, "files": []}
     checks = check_files(path, manifest)
     return {
         "bundle": str(path),
         "ok": all(check.good for check in checks),
         "error": None,
+        "prepared": manifest.preparation is not None,
         "manifest_sha256": digest,
         "files": [_file(check) for check in checks],
     }
@@ -97,4 +99,9 @@ def _show(report: dict[str, Any]) -> None:
         short = [(file[key] or "-")[:16] for key in ("expected", "found")]
         table.add_row(Text(file["name"]), Text(file["status"], style=colour), *short)
     console.print(table)
-    say("Every file is what the manifest says." if report["ok"] else "FAILED: do not run this bundle.")
+    if not report["ok"]:
+        say("FAILED: do not run this bundle.")
+        return
+    say("Every file is what the manifest says.")
+    if report["prepared"]:
+        say(f"No engine yet. Build it here with: realnet-edge build --on-target {report['bundle']}")

@@ -52,7 +52,7 @@ class ResultRow:
 
     Attributes:
         category: Category name, such as "screw".
-        backend: "pytorch", "onnxruntime", "openvino" or "tensorrt".
+        backend: "pytorch" or the backend of a bundle, such as "openvino".
         precision: The precision asked for: "fp32", "fp16" or "int8".
         arithmetic: What the hardware really computed with, such as "int8 + bf16".
         device: The processor or accelerator, in words.

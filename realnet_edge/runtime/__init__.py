@@ -6,11 +6,12 @@ from realnet_edge.runtime.backends import (
     best_backend,
     check_precision,
     detect,
+    detect_backend,
     require_backend,
 )
 from realnet_edge.runtime.base import DEFAULT_BATCH_RANGE, Prediction, Runner
 from realnet_edge.runtime.opening import choose_bundle, open_runner
-from realnet_edge.runtime.ort import OnnxRuntimeRunner
+from realnet_edge.runtime.ort import OnnxRuntimeGpuRunner, OnnxRuntimeRunner
 from realnet_edge.runtime.ov import OpenVinoRunner
 from realnet_edge.runtime.tensorrt.runner import TensorRtRunner
 
@@ -18,6 +19,7 @@ __all__ = [
     "DEFAULT_BATCH_RANGE",
     "SUPPORTED",
     "BackendInfo",
+    "OnnxRuntimeGpuRunner",
     "OnnxRuntimeRunner",
     "OpenVinoRunner",
     "Prediction",
@@ -27,6 +29,7 @@ __all__ = [
     "check_precision",
     "choose_bundle",
     "detect",
+    "detect_backend",
     "open_runner",
     "require_backend",
 ]

@@ -7,26 +7,36 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 from realnet_edge.errors import BackendError
 from realnet_edge.runtime.cuda import PACKAGES, find_package
 from realnet_edge.runtime.gpu import cuda_devices, first_gpu
+from realnet_edge.runtime.ort_providers import PROVIDERS, providers_here
 from realnet_edge.runtime.tensorrt import versions
 
-# Backend -> precisions, best backend first: TensorRT where there is a GPU, then OpenVINO, which is the
-# faster one on a CPU and has 16-bit arithmetic there, then ONNX Runtime, which is always installed.
+# Backend -> precisions, best backend first: TensorRT where there is a GPU, by itself, then through ONNX
+# Runtime, whose CUDA kernels have no INT8 convolutions; OpenVINO, which is the faster one on a CPU and has
+# 16-bit arithmetic there; then ONNX Runtime, which is always installed.
 SUPPORTED: dict[str, tuple[str, ...]] = {
     "tensorrt": ("fp32", "fp16", "int8"),
+    "onnxruntime-tensorrt": ("fp32", "fp16", "int8"),
+    "onnxruntime-tensorrt-rtx": ("fp32", "fp16", "int8"),
+    "onnxruntime-cuda": ("fp32", "fp16"),
     "openvino": ("fp32", "fp16", "int8"),
     "onnxruntime": ("fp32", "int8"),
 }
 _INSTALL = {
     "openvino": "pip install 'realnet-edge[openvino]'",
     "onnxruntime": "pip install onnxruntime",
+    **{backend: provider.install for backend, provider in PROVIDERS.items()},
     "tensorrt": "install TensorRT from NVIDIA (JetPack holds it) or pip install 'realnet-edge[tensorrt-rtx]'",
 }
+_NEEDS_GPU = (
+    "run on a machine with an NVIDIA GPU, or prepare here what it builds from (realnet-edge build --prepare)"
+)
 _NEEDS_CUDA = "pip install 'realnet-edge[tensorrt]'"
 
 
@@ -35,7 +45,7 @@ class BackendInfo:
     """What this machine has of one backend.
 
     Attributes:
-        name: "tensorrt", "openvino" or "onnxruntime".
+        name: a key of `SUPPORTED`.
         available: engines of it can be built and run here.
         version: of the runtime; None when it cannot be imported.
         devices: what it would run on, with capabilities where they are told.
@@ -132,6 +142,16 @@ def _detect_onnxruntime() -> BackendInfo:
     return BackendInfo("onnxruntime", True, _version(module), ("CPU",), SUPPORTED["onnxruntime"])
 
 
+def _detect_provider(backend: str) -> BackendInfo:
+    """One of ONNX Runtime's GPU providers; whether it starts shows when a session is opened."""
+    module, missing = _import(backend)
+    devices, no_device = cuda_devices()
+    lacks = [(missing, _INSTALL["onnxruntime"]), (no_device, _NEEDS_GPU)]
+    if module is not None and PROVIDERS[backend].name not in (here := providers_here(module)):
+        lacks.append((f"this onnxruntime has only {', '.join(here)}", _INSTALL[backend]))
+    return _gpu_backend(backend, None if module is None else _version(module), devices, lacks)
+
+
 def _detect_openvino() -> BackendInfo:
     module, missing = _import("openvino")
     if module is None:
@@ -150,8 +170,7 @@ def _detect_openvino() -> BackendInfo:
 def _detect_tensorrt() -> BackendInfo:
     module, missing = _import("tensorrt")
     devices, no_device = cuda_devices()
-    # What is missing, and what to do about it.
-    lacks = [(missing, _INSTALL["tensorrt"]), (no_device, "run on a machine with an NVIDIA GPU")]
+    lacks = [(missing, _INSTALL["tensorrt"]), (no_device, _NEEDS_GPU)]
     if find_package() is None:
         lacks.append((f"neither {' nor '.join(PACKAGES)} is installed", _NEEDS_CUDA))
     if module is not None and devices:
@@ -159,23 +178,32 @@ def _detect_tensorrt() -> BackendInfo:
         if not versions.supports_gpu(module, capability):
             found = f"{versions.describe(module)} has no kernels for compute capability {capability}"
             lacks.append((found, "install TensorRT itself from NVIDIA"))
-    texts = [text for text, _ in lacks if text]
-    hints = [hint for text, hint in lacks if text]
     version = None if module is None else _version(module)
     if module is not None and versions.is_rtx(module):
         version = f"{version} (for RTX)"
+    return _gpu_backend("tensorrt", version, devices, lacks)
+
+
+def _gpu_backend(
+    name: str, version: str | None, devices: tuple[str, ...], lacks: list[tuple[str | None, str]]
+) -> BackendInfo:
+    """`lacks`: what is missing, None where it is there, and what to do about it."""
+    texts = [text for text, _ in lacks if text]
+    hints = [hint for text, hint in lacks if text]
     return BackendInfo(
-        "tensorrt",
+        name,
         not texts,
         version,
         devices,
-        SUPPORTED["tensorrt"],
+        SUPPORTED[name],
         " and ".join(texts) or None,
         " and ".join(hints) or None,
     )
 
 
 def _import(name: str) -> tuple[ModuleType | None, str | None]:
+    if name in PROVIDERS:
+        name = "onnxruntime"
     if name == "openvino":
         # Importing it reports usage to its makers over the network, from a process it forks. An inspection
         # line tells nobody anything: with that package marked as absent, OpenVINO takes its own stub.
@@ -209,6 +237,7 @@ def _absent(name: str, missing: str | None, version: str | None = None) -> Backe
 
 _DETECTORS: dict[str, Callable[[], BackendInfo]] = {
     "tensorrt": _detect_tensorrt,
+    **{backend: partial(_detect_provider, backend) for backend in PROVIDERS},
     "openvino": _detect_openvino,
     "onnxruntime": _detect_onnxruntime,
 }

@@ -1,7 +1,8 @@
-"""ONNX Runtime on the CPU."""
+"""ONNX Runtime, on the processor and on NVIDIA GPUs."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,69 @@ import numpy.typing as npt
 from realnet_edge.errors import BackendError
 from realnet_edge.runtime.backends import import_backend
 from realnet_edge.runtime.base import DEFAULT_BATCH_RANGE, Prediction, Runner
+from realnet_edge.runtime.ort_cache import cache_folder
+from realnet_edge.runtime.ort_providers import CPU, PROVIDERS, open_session
 
-_PROVIDER = "CPUExecutionProvider"
 _OUTPUTS = ["anomaly_map", "score"]
 
 
-class OnnxRuntimeRunner(Runner):
+class _OrtRunner(Runner):
+    """What runners of ONNX Runtime share, whatever the provider.
+
+    Args:
+        backend: name of the runtime and, on a GPU, its provider.
+        model_path: the ONNX file; external data lie beside it.
+        precision: "fp32", "fp16" or "int8", as the graph has it.
+        arithmetic: what computes.
+        input_size: (height, width) of the images.
+        batch_range: smallest and largest batch.
+        threads: CPU threads for one inference; None takes ONNX Runtime's default, one a physical core.
+    """
+
+    def __init__(
+        self,
+        backend: str,
+        model_path: Path,
+        *,
+        precision: str,
+        arithmetic: str,
+        input_size: tuple[int, int],
+        batch_range: tuple[int, int],
+        threads: int | None,
+    ) -> None:
+        super().__init__(
+            backend=backend,
+            precision=precision,
+            arithmetic=arithmetic,
+            batch_range=batch_range,
+            input_size=input_size,
+            threads=threads,
+        )
+        self._model_path = model_path
+        self._session: Any = None
+
+    @abstractmethod
+    def _make_session(self, ort: Any) -> Any:
+        """A session on the provider that was asked for and no other; raises BackendError else."""
+
+    def _open(self) -> None:
+        session = self._make_session(import_backend(self.backend, self.precision))
+        _check_graph(session, self._model_path, self.input_size)
+        self._session = session
+
+    def _close(self) -> None:
+        self._session = None
+
+    def _execute(self, images: npt.NDArray[np.uint8], diagnostics: bool) -> Prediction:
+        names = [*_OUTPUTS, "rrs_indices"] if diagnostics else _OUTPUTS
+        try:
+            results = self._session.run(names, {"image": images})
+        except Exception as error:  # its exceptions share no base but Exception
+            raise BackendError(f"ONNX Runtime failed on a batch of {len(images)}: {error}") from error
+        return Prediction(*results)
+
+
+class OnnxRuntimeRunner(_OrtRunner):
     """Runs an ONNX engine graph with ONNX Runtime's CPU provider, and with no other.
 
     Args:
@@ -40,24 +98,21 @@ class OnnxRuntimeRunner(Runner):
         batch_range: tuple[int, int] = DEFAULT_BATCH_RANGE,
         threads: int | None = None,
     ) -> None:
-        # Q/DQ pairs become integer kernels, everything between them stays in float32.
-        arithmetic = "int8 + f32" if precision == "int8" else "f32"
         super().__init__(
-            backend="onnxruntime",
+            "onnxruntime",
+            model_path,
             precision=precision,
-            arithmetic=arithmetic,
-            batch_range=batch_range,
+            # Q/DQ pairs become integer kernels, everything between them stays in float32.
+            arithmetic="int8 + f32" if precision == "int8" else "f32",
             input_size=input_size,
+            batch_range=batch_range,
             threads=threads,
         )
-        self._model_path = model_path
-        self._session: Any = None
 
-    def _open(self) -> None:
-        ort = import_backend("onnxruntime", self.precision)
-        if _PROVIDER not in ort.get_available_providers():
+    def _make_session(self, ort: Any) -> Any:
+        if CPU not in ort.get_available_providers():
             raise BackendError(
-                f"this onnxruntime has no {_PROVIDER}, only {', '.join(ort.get_available_providers())}: "
+                f"this onnxruntime has no {CPU}, only {', '.join(ort.get_available_providers())}: "
                 "install the plain `onnxruntime` package."
             )
         options = ort.SessionOptions()
@@ -67,27 +122,56 @@ class OnnxRuntimeRunner(Runner):
         if self.threads is not None:
             options.intra_op_num_threads = self.threads
         try:
-            session = ort.InferenceSession(str(self._model_path), options, providers=[_PROVIDER])
+            session = ort.InferenceSession(str(self._model_path), options, providers=[CPU])
         except Exception as error:  # its exceptions share no base but Exception
             raise BackendError(f"{self._model_path}: ONNX Runtime cannot load it ({error}).") from error
         session.disable_fallback()
-        if session.get_providers() != [_PROVIDER]:
-            raise BackendError(
-                f"ONNX Runtime took {session.get_providers()} where {_PROVIDER} was asked for."
-            )
-        _check_graph(session, self._model_path, self.input_size)
-        self._session = session
+        if session.get_providers() != [CPU]:
+            raise BackendError(f"ONNX Runtime took {session.get_providers()} where {CPU} was asked for.")
+        return session
 
-    def _close(self) -> None:
-        self._session = None
 
-    def _execute(self, images: npt.NDArray[np.uint8], diagnostics: bool) -> Prediction:
-        names = [*_OUTPUTS, "rrs_indices"] if diagnostics else _OUTPUTS
-        try:
-            results = self._session.run(names, {"image": images})
-        except Exception as error:  # its exceptions share no base but Exception
-            raise BackendError(f"ONNX Runtime failed on a batch of {len(images)}: {error}") from error
-        return Prediction(*results)
+class OnnxRuntimeGpuRunner(_OrtRunner):
+    """Runs an ONNX engine graph on the first NVIDIA GPU through one of ONNX Runtime's providers.
+
+    Args:
+        backend: a key of `ort_providers.PROVIDERS`.
+        model_path: the ONNX file in its final types; external data lie beside it.
+        precision: "fp32", "fp16" or "int8"; the provider takes it from the graph's types.
+        input_size: (height, width) of the images.
+        batch_range: smallest and largest batch.
+        threads: CPU threads for what a provider leaves to the processor, such as shapes.
+
+    Raises:
+        BackendError: on entering: ONNX Runtime or the provider missing, a provider that did not start or
+            leaves layers with weights to the processor, or a model that it does not take.
+    """
+
+    def __init__(
+        self,
+        backend: str,
+        model_path: Path,
+        *,
+        precision: str = "fp32",
+        input_size: tuple[int, int],
+        batch_range: tuple[int, int] = DEFAULT_BATCH_RANGE,
+        threads: int | None = None,
+    ) -> None:
+        super().__init__(
+            backend,
+            model_path,
+            precision=precision,
+            arithmetic={"fp32": "f32", "fp16": "f16 + f32", "int8": "int8 + f16 + f32"}[precision],
+            input_size=input_size,
+            batch_range=batch_range,
+            threads=threads,
+        )
+
+    def _make_session(self, ort: Any) -> Any:
+        provider = PROVIDERS[self.backend]
+        cache = cache_folder(self.backend, self._model_path, str(ort.__version__))
+        options = provider.options(cache, self.input_size, self.batch_range)
+        return open_session(ort, self._model_path, provider, options, self.threads)
 
 
 def _check_graph(session: Any, path: Path, input_size: tuple[int, int]) -> None:

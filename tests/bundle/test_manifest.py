@@ -51,7 +51,7 @@ def test_optional_parts_may_be_null(document: dict[str, Any]) -> None:
         ("schema_version", True, "reads 1"),
         ("category", "", "manifest.category"),
         ("category", 3, "manifest.category"),
-        ("backend", "ncnn", "'onnxruntime' or 'openvino' or 'tensorrt'"),
+        ("backend", "ncnn", "'onnxruntime-cuda' or 'openvino' or 'onnxruntime'"),
         ("precision", "int4", "'fp32' or 'fp16' or 'int8'"),
         ("score_rule", "mean", "'avgpool16' or 'max'"),
         ("outputs", ["score"], "anomaly_map and score"),
@@ -183,3 +183,31 @@ def test_compatible_engines_run_where_they_were_made_to(
         target=built, graph_sha256="0" * 64, precision="fp16", profile=(1, 1, 4), settings=settings
     )
     assert (changed_target(key, dataclasses.replace(built, **changes)) == []) == kept
+
+
+def test_a_prepared_bundle_has_no_engine_and_all_that_one_is_built_from(
+    toy_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    stated = toy_bundle(tmp_path / "b", "tensorrt", "fp16").manifest.to_dict()
+    files = {**stated["files"], "parity.npz": "0" * 64, "held-out.npz": "1" * 64}
+    preparation = {
+        "parity": "parity.npz",
+        "held_out": "held-out.npz",
+        "map_mean_abs": 0.002,
+        "score_max_abs": 0.02,
+        "target_fpr": 0.02,
+        "profile": [1, 1, 4],
+        "settings": {"tf32": False},
+    }
+    prepared = {**stated, "engine_key": None, "files": files, "preparation": preparation}
+    assert Manifest.from_dict(json.loads(json.dumps(prepared))).to_dict() == prepared
+    for change, says in (
+        ({"engine_key": stated["engine_key"]}, "engine_key is there for tensorrt"),
+        ({"files": stated["files"]}, r"preparation\.parity is 'parity\.npz', which is not among its files"),
+        ({"preparation": None}, "engine_key is missing for tensorrt"),
+        ({"preparation": {**preparation, "map_mean_abs": -1}}, r"preparation\.map_mean_abs is -1"),
+        ({"preparation": {**preparation, "profile": [1, 4]}}, r"preparation\.profile is \[1, 4\]"),
+        ({"preparation": {"parity": "parity.npz"}}, "preparation: missing held_out"),
+    ):
+        with pytest.raises(BundleError, match=says):
+            Manifest.from_dict({**prepared, **change})

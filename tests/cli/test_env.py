@@ -11,10 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from realnet_edge import __version__
+from realnet_edge.bundle import BACKENDS
 from realnet_edge.cli import env
 from realnet_edge.cli.main import cli
-
-BACKENDS = {"onnxruntime", "openvino", "tensorrt"}
 
 
 def _document(*arguments: str) -> dict[str, dict[str, object]]:
@@ -33,7 +32,7 @@ def test_json_is_one_complete_document() -> None:
 
 def test_backends_say_what_they_can_do_or_what_is_missing() -> None:
     backends = {backend["name"]: backend for backend in _document()["backends"]}
-    assert set(backends) >= BACKENDS
+    assert list(backends) == list(BACKENDS)
     for backend in backends.values():
         if backend["available"]:
             assert backend["version"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from realnet_edge.bundle import Bundle
+from realnet_edge.bundle import BACKENDS, Bundle
 from realnet_edge.errors import BackendError
 from realnet_edge.runtime import best_backend, check_precision, choose_bundle, detect, open_runner
 from realnet_edge.runtime.gpu import cuda_devices
@@ -42,7 +42,7 @@ def _without(names: tuple[str, ...], program: str) -> str:
 def test_what_is_installed_is_found_with_version_and_device() -> None:
     found = {info.name: info for info in detect()}
 
-    assert list(found) == ["tensorrt", "openvino", "onnxruntime"]
+    assert list(found) == list(BACKENDS)
     for name in ("openvino", "onnxruntime"):
         assert found[name].available
         assert str(found[name].version)[0].isdigit()
@@ -142,9 +142,9 @@ def test_opening_a_bundle_imports_its_own_runtime_only(
 @pytest.mark.parametrize(
     ("backend", "precision", "says"),
     [
-        ("onnxruntime", "fp16", r"it can do fp32, int8\. fp16 is done by tensorrt, openvino"),
+        ("onnxruntime", "fp16", r"it can do fp32, int8\. fp16 is done by tensorrt, .*openvino"),
         ("openvino", "int4", "it can do fp32, fp16, int8"),
-        ("ncnn", "fp32", "use tensorrt, openvino, onnxruntime"),
+        ("ncnn", "fp32", "use tensorrt, .*openvino, onnxruntime"),
     ],
 )
 def test_a_refused_precision_lists_the_possible_ones(backend: str, precision: str, says: str) -> None:
