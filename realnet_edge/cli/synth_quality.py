@@ -151,9 +151,10 @@ def _figure(value: float | None) -> str:
 def _of_folder(folder: Path, count: int, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """At most `count` of a folder's images, evenly spread over their names."""
     from realnet_edge.imaging import evenly_spread, load_batch
+    from realnet_edge.synthesis.sia import MANIFEST, sia_files
     from realnet_edge.synthesis.textures import image_files
 
-    files = image_files(folder)
+    files = sia_files(folder) if (folder / MANIFEST).is_file() else image_files(folder)
     return load_batch([files[place] for place in evenly_spread(len(files), count)], shape)
 
 

@@ -19,9 +19,8 @@ from realnet_edge.experiments.settings import changed, in_category
 from realnet_edge.imaging import load_batch
 from realnet_edge.quality.features import Images
 from realnet_edge.quality.measure import Networks, Quality, measure_quality
-from realnet_edge.synthesis import foreground_of_files, make_source, parse_spec
+from realnet_edge.synthesis import foreground_of_files, make_source, parse_spec, sia_files
 from realnet_edge.synthesis.generate import anomalous_images
-from realnet_edge.synthesis.textures import image_files
 
 _KEY_LENGTH = 20
 
@@ -166,7 +165,7 @@ def _samples(run: ImageRun, training: Images) -> Images:
     shape = (run.size, run.size)
     part, *others = parse_spec(run.source)
     if part.name == SIA and not others:
-        files = image_files(Path(part.choice))
+        files = sia_files(Path(part.choice))
         order = np.random.default_rng(run.seed).permutation(len(files))[: run.count]
         return load_batch([files[place] for place in order], shape)
     category = run.category

@@ -17,6 +17,7 @@ from realnet_edge.synthesis.patches import PatchSource
 from realnet_edge.synthesis.perlin import perlin_mask, perlin_noise
 from realnet_edge.synthesis.preview import preview_sheet
 from realnet_edge.synthesis.scratches import ScratchSource
+from realnet_edge.synthesis.sia import SiaSource, sia_files
 from realnet_edge.synthesis.sources import MixtureSource, make_source, synthesise
 from realnet_edge.synthesis.specification import OWN_SOURCES, Part, format_spec, parse_spec
 from realnet_edge.synthesis.textures import TextureSource
@@ -33,6 +34,7 @@ __all__ = [
     "Part",
     "PatchSource",
     "ScratchSource",
+    "SiaSource",
     "Synthetic",
     "TextureSource",
     "blend",
@@ -46,6 +48,7 @@ __all__ = [
     "perlin_noise",
     "preview_sheet",
     "resolve_foreground",
+    "sia_files",
     "synthesise",
     "visible_difference",
 ]

@@ -39,7 +39,9 @@ def texture_folder(tmp_path: Path) -> Path:
 
 
 def build(spec: str, images: list[np.ndarray], folder: Path, rule: ForegroundRule = RULE) -> MixtureSource:
-    named = f"{spec}={folder}" if spec in FOLDER_SOURCES else spec
+    # Of SIA a folder of one category is named, of textures also one of folders.
+    places = {"textures": folder, "sia": folder / "woven"}
+    named = f"{spec}={places[spec]}" if spec in places else spec
     return make_source(named, images, images[0].shape[:2], rule)
 
 
