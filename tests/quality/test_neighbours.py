@@ -61,9 +61,9 @@ def test_copies_are_told_from_what_is_only_alike() -> None:
 
 
 def test_diversity_is_the_mean_over_groups_of_the_mean_over_pairs() -> None:
-    real, samples = line(0, 10, 100), line(1, 2, 4, 9, 11, 90)
-    # Groups: 1, 2, 4 with pairs 1, 2 and 3 apart; 9 and 11, 2 apart; 90 alone, which has no pair.
+    real, samples = line(0, 10, 100), line(1, 2, 4, 9, 13, 90)
+    # Groups: 1, 2, 4 with pairs 1, 2 and 3 apart; 9 and 13, 4 apart; 90 alone, which has no pair.
     found = clustered_diversity(euclidean(samples, real), euclidean(samples, samples))
-    assert found == pytest.approx((2.0 + 2.0) / 2)
+    assert found == pytest.approx((2.0 + 4.0) / 2)
     alone = line(1, 9)
     assert clustered_diversity(euclidean(alone, real), euclidean(alone, alone)) is None
