@@ -28,6 +28,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "synthesis": frozenset(),
     "model": frozenset({"kernels"}),
     "metrics": frozenset(),
+    "quality": frozenset({"model"}),
     "training": frozenset({"kernels", "data", "synthesis", "model", "metrics"}),
     "bundle": frozenset(),
     "runtime": frozenset({"bundle"}),
@@ -36,7 +37,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "export": frozenset({"kernels", "model", "bundle", "runtime"}),
     "calibrate": frozenset({"kernels", "model", "data", "metrics", "bundle", "runtime", "export"}),
     "bench": frozenset({"data", "metrics", "bundle", "runtime", "report", "export", "model"}),
-    "experiments": frozenset({"data", "metrics", "bench", "export", "model", "runtime", "training"}),
+    "experiments": frozenset(
+        {"data", "synthesis", "metrics", "quality", "bench", "export", "model", "runtime", "training"}
+    ),
 }
 # The command line sees everything.
 UNBOUND = frozenset({"cli", "__main__", "__init__"})

@@ -52,6 +52,57 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document to standard output."
 )
 
+
+def _joined(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """Several specifications as one; None without any. One that cannot be read is refused at once."""
+    if not values:
+        return None
+    from realnet_edge.synthesis import parse_spec
+
+    spec = ",".join(values)
+    parse_spec(spec)
+    return spec
+
+
+def source_option(explanation: str) -> Callable[[_Command], _Command]:
+    """`--source`, given once with all sources or once for each, as one specification."""
+    return click.option(
+        "--source",
+        multiple=True,
+        callback=_joined,
+        metavar="NAME[:WEIGHT]",
+        help=f"{explanation} patches, bends, cutpaste[=rectangle|scar], scratches, nsa[=mvtec/screw], "
+        "textures=FOLDER, sia=FOLDER; joined by commas, or repeat the option.",
+    )
+
+
+_QUALITY = (
+    click.option(
+        "--inception",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="InceptionV3's weights: pt_inception-2015-12-05-6726825d.pth for the published FID; or "
+        "torchvision's.",
+    ),
+    click.option(
+        "--lpips",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="LPIPS's linear weights, such as lpips/weights/v0.1/alex.pth.",
+    ),
+    click.option(
+        "--lpips-network",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="torchvision's weights of the network they are of: AlexNet or VGG-16.",
+    ),
+)
+
+
+def quality_options(command: _Command) -> _Command:
+    """Add the files of the official networks by which synthetic images are measured."""
+    for option in reversed(_QUALITY):
+        command = option(command)
+    return command
+
+
 # How long, how and on what a training runs; each is a field of `TrainConfig`.
 _TRAINING = (
     click.option("--steps", type=int, help="Most optimiser steps."),

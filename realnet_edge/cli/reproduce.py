@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from realnet_edge.backbones import BACKBONES
-from realnet_edge.cli.options import data_option, json_option, training_options, workspace_option
+from realnet_edge.cli.options import (
+    data_option,
+    json_option,
+    quality_options,
+    source_option,
+    training_options,
+    workspace_option,
+)
+from realnet_edge.cli.reproduce_images import reproduce_images
 from realnet_edge.cli.train_settings import settings_of
 from realnet_edge.config import CHECKPOINT_BY
 from realnet_edge.errors import ConfigError, RealnetEdgeError
@@ -70,6 +78,11 @@ def _weights(
     help="Folder of textures, such as DTD's images/; rows named DTD need it.",
 )
 @click.option(
+    "--sia",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of SIA images, or of a folder of them for each category; rows named SIA need it.",
+)
+@click.option(
     "--weights",
     multiple=True,
     callback=_weights,
@@ -77,10 +90,18 @@ def _weights(
     help="File with a backbone's ImageNet weights; repeatable.",
 )
 @click.option("--image-size", type=int, help="Side of the square input in pixels.")
-@click.option("--source", metavar="SPEC", help="Anomaly source of rows that name none, as for train.")
+@source_option("Anomaly sources of rows that name none:")
 @click.option("--rotate", type=float, metavar="DEGREES", help="Turn normal images by up to this much.")
 @click.option("--flip/--no-flip", default=None, help="Mirror normal images at random.")
 @training_options
+@quality_options
+@click.option(
+    "--images",
+    default=1000,
+    show_default=True,
+    type=click.IntRange(2),
+    help="tableS6: images a source, category and seed.",
+)
 @click.option(
     "--checkpoint-by",
     type=click.Choice(CHECKPOINT_BY),
@@ -102,7 +123,12 @@ def command(
     seeds: tuple[int, ...],
     preset_name: str | None,
     textures: Path | None,
+    sia: Path | None,
     weights: dict[str, Path],
+    inception: Path | None,
+    lpips: Path | None,
+    lpips_network: Path | None,
+    images: int,
     checkpoint_by: str,
     discard_checkpoints: bool,
     only_list: bool,
@@ -117,7 +143,8 @@ def command(
     for each that is finished, and the same command after an interruption goes on where it stopped. The table
     stands beside the paper's figures in EXPERIMENT-PRESET.md there; with figure5 a picture, too.
 
-    tableS5 trains one model for all the categories together, and judges it on each. The paper chose
+    tableS6 trains nothing: it makes images with each source and measures them. tableS5 trains one model for
+    all the categories together, and judges it on each. The paper chose
     checkpoints on the test set; these runs do so with --checkpoint-by test-set alone.
 
     ablation is not the paper's: one change at a time against the preset as it is, the difference taken seed
@@ -137,11 +164,20 @@ def command(
         categories=categories,
         seeds=seeds,
         textures=textures,
+        sia=sia,
         weights=weights,
         checkpoint_by=checkpoint_by,
     )
-    plan = make_plan(experiment, request)
     place = Place.inside(workspace)
+    if experiment.of_images:
+        official = {"inception": inception, "lpips": lpips, "lpips_network": lpips_network}
+        found = reproduce_images(
+            experiment, request, place.root, count=images, files=official, only_list=only_list
+        )
+        if as_json:
+            print_json(found)
+        return
+    plan = make_plan(experiment, request)
     failures: list[str] = []
     if plan.on_test_set:
         say("Checkpoints are chosen on the test set: too good for anything but comparison with the paper.")

@@ -1,4 +1,4 @@
-"""`realnet-edge synth`: look at synthetic anomalies before training on them."""
+"""`realnet-edge synth`: look at synthetic anomalies, and measure them, before training on them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from realnet_edge.cli.options import category_option, data_option, json_option
+from realnet_edge.cli.options import category_option, data_option, json_option, source_option
+from realnet_edge.cli.synth_quality import command as quality
 from realnet_edge.cli.tiles import tile_grid, tile_options
 from realnet_edge.errors import DataError
 
@@ -14,6 +15,9 @@ from realnet_edge.errors import DataError
 @click.group()
 def command() -> None:
     """Synthetic anomalies, which training uses in place of real defects."""
+
+
+command.add_command(quality)
 
 
 @command.command()
@@ -27,14 +31,8 @@ def command() -> None:
     help="Where anomalies may lie: auto (the published rule for a copy of a published data set, else chosen "
     "from the images), whole, a rule such as otsu:dark:6:6, or a published one such as mvtec/screw.",
 )
-@click.option(
-    "--source",
-    default=None,
-    metavar="SPEC",
-    help="Anomaly sources: patches, bends, cutpaste, scratches, textures=FOLDER, joined by commas; each gets "
-    "its own columns.  [default: patches,bends,cutpaste,scratches]",
-)
-@click.option("--images", default=6, show_default=True, type=click.IntRange(1, 64), help="Rows of the sheet.")
+@source_option("Anomaly sources, by default all that need no folder; each gets rows of its own:")
+@click.option("--images", default=2, show_default=True, type=click.IntRange(1, 64), help="Rows a source.")
 @click.option(
     "--size",
     default=256,
@@ -66,7 +64,7 @@ def preview(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Write a contact sheet: normal images, their foreground, and anomalies of each source.
+    """Write a contact sheet: for each source normal image, foreground, mask, anomaly, blend, and a close-up.
 
     With --tiles each row is a tile of an image, as training sees it.
     """
@@ -95,7 +93,7 @@ def preview(
     say(f"Foreground {reason}.")
     if grid.count > 1:
         say(f"Tiles: {grid.rows}x{grid.columns} of {grid.side} x {grid.side} pixels, one of them a row.")
-    say(f"Wrote {out}: {len(rows)} images, sources {', '.join(part.name for part in mixture.sources)}.")
+    say(f"Wrote {out}: {len(rows)} images a source, {', '.join(part.name for part in mixture.sources)}.")
     if as_json:
         print_json(
             {

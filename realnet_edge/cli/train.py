@@ -13,6 +13,7 @@ from realnet_edge.cli.options import (
     category_option,
     data_option,
     json_option,
+    source_option,
     training_options,
     workspace_option,
 )
@@ -94,9 +95,7 @@ if TYPE_CHECKING:
     help="Bring every image to the training images' mean brightness.",
 )
 @click.option("--score-rule", type=click.Choice(SCORE_RULES), help="How a map becomes an image score.")
-@click.option(
-    "--source", metavar="SPEC", help="Anomaly sources and weights: patches:0.5,textures=FOLDER:0.5."
-)
+@source_option("Anomaly source and how often it is drawn, such as nsa:0.5:")
 @click.option(
     "--foreground",
     metavar="RULE",

@@ -16,15 +16,16 @@ METRIC_LABELS = {
     "fps": "FPS",
     "size_gib": "size, GiB",
     "fid": "FID",
-    "lpips": "LPIPS",
+    "lpips": "cluster LPIPS",
 }
 ACCURACY = ("image_auroc", "pixel_auroc", "pro_reference")
 AUROCS = ("image_auroc", "pixel_auroc")
 # Why rows of the paper's own anomalies have no run.
 NO_SDAS = "SDAS, the diffusion that made the SIA images, is not part of this package"
 RRS_MODES = ("max", "mean", "both", "none")
-# What a `Change.source` of this name stands for is the folder that the user gives.
+# What a `Change.source` of these names stands for is the folder that the user gives.
 TEXTURES = "textures"
+SIA = "sia"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Change:
     """What a row changes in the settings it starts from; the defaults change nothing.
 
     Attributes:
-        source: anomaly source: "textures", the user's folder of them, or a specification as
+        source: anomaly source: "textures" or "sia", the user's folder of such, or a specification as
             `realnet_edge.synthesis.make_source` reads it.
         without_source: name of the one source that is left out; the weights of the others stay.
         noise: as `SynthesisConfig.noise`; None leaves it.
@@ -123,6 +124,7 @@ class Experiment:
         notes: where ours is not what the paper did, a sentence each.
         curves: whether metrics are also drawn over the retention ratio.
         joined: whether one model is trained for all categories together, instead of one for each.
+        of_images: whether the images that the rows' sources make are measured, and nothing is trained.
         preset: whose settings the rows change unless the user names another.
         base: name of the row that the others are compared with, seed by seed; the experiment is then this
             package's own, and the paper has no figures of it. Empty for the paper's.
@@ -137,6 +139,7 @@ class Experiment:
     notes: tuple[str, ...] = ()
     curves: bool = False
     joined: bool = False
+    of_images: bool = False
     preset: str = "paper"
     base: str = ""
 

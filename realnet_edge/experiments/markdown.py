@@ -62,7 +62,7 @@ def render(plan: Plan, summaries: Sequence[RowSummary], preset: str, failures: S
         parts.insert(1, f"**{TEST_SET_MARK}, as the paper's were: not how new parts will fare.**")
     if experiment.base:
         parts.insert(1, f"**{OWN_MARK}**")
-    parts += [_list(notes(plan, summaries, preset)), _overview(plan, summaries)]
+    parts += [bullet_list(notes(plan, summaries, preset)), _overview(plan, summaries)]
     if any(summary.results for summary in summaries):
         parts += ["## By category", *_by_category(plan, summaries)]
     for title, lines in (
@@ -71,7 +71,7 @@ def render(plan: Plan, summaries: Sequence[RowSummary], preset: str, failures: S
         ("Left out", plan.skipped),
     ):
         if lines:
-            parts += [f"## {title}", _list(lines)]
+            parts += [f"## {title}", bullet_list(lines)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -153,7 +153,7 @@ def _overview(plan: Plan, summaries: Sequence[RowSummary]) -> str:
     lines = []
     for summary in summaries:
         ours = _figures(summary.ours) if summary.results else _state(plan, summary)
-        papers = [_paper(summary.row.published), _cells(summary.same_categories)]
+        papers = [published_cells(summary.row.published), _cells(summary.same_categories)]
         lines.append(
             [
                 summary.row.label,
@@ -162,7 +162,7 @@ def _overview(plan: Plan, summaries: Sequence[RowSummary]) -> str:
                 ", ".join(str(seed) for seed in summary.seeds) or _NONE,
             ]
         )
-    return _table(head, lines)
+    return table(head, lines)
 
 
 def _state(plan: Plan, summary: RowSummary) -> str:
@@ -205,7 +205,7 @@ def _by_category(plan: Plan, summaries: Sequence[RowSummary]) -> list[str]:
         if lines:
             columns = _ordered(own, [_DIFFERENCE if own else "paper"], _ours(plan))
             head = ["setting", *columns, "95% interval of image AUROC", "steps", "minutes"]
-            parts += [f"### {category.name}", _table(head, lines)]
+            parts += [f"### {category.name}", table(head, lines)]
     return parts
 
 
@@ -232,7 +232,8 @@ def _ours(plan: Plan) -> str:
     return f"ours, {TEST_SET_MARK}" if plan.on_test_set else "ours"
 
 
-def _paper(published: Published) -> str:
+def published_cells(published: Published) -> str:
+    """A setting's averages as printed, with their deviations where there are some."""
     if not published.deviation:
         return _cells(published.average)
     pairs = zip(published.average, published.deviation, strict=True)
@@ -266,12 +267,14 @@ def _estimate(estimate: Estimate | None, sign: str = "") -> str:
     )
 
 
-def _table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
     rows = [list(head), ["---"] * len(head), *lines]
     return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in rows)
 
 
-def _list(lines: Iterable[str]) -> str:
+def bullet_list(lines: Iterable[str]) -> str:
+    """A Markdown list, an item each."""
     # A message of several lines must not end the list.
     return "\n".join(f"- {' '.join(line.split())}" for line in lines)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from realnet_edge.experiments.plan import Run
-from realnet_edge.experiments.results import ResultsFile
+from realnet_edge.experiments.results import ResultsFile, RunResult
 from realnet_edge.workspace import CategoryPaths, Workspace
 
 # No category's name begins so, and a workspace lists its categories by their folders.
@@ -25,8 +25,8 @@ class Place:
         return cls(workspace / _FOLDER)
 
     @property
-    def results(self) -> ResultsFile:
-        return ResultsFile(self.root / "results.jsonl")
+    def results(self) -> ResultsFile[RunResult]:
+        return ResultsFile(self.root / "results.jsonl", RunResult)
 
     def paths(self, run: Run) -> CategoryPaths:
         """The run's checkpoint, training state and curves."""

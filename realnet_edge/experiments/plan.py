@@ -21,7 +21,7 @@ from realnet_edge.data import (
 )
 from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.experiments.experiment import Experiment, Row
-from realnet_edge.experiments.settings import Settings, changed
+from realnet_edge.experiments.settings import Settings, changed, in_category
 
 # May change without changing a result.
 _FREE = ("workers",)
@@ -128,6 +128,7 @@ class Request:
         base: the settings that rows change.
         seeds: one run each.
         textures: folder of textures such as DTD's images/, where the user has one.
+        sia: folder of SIA images, or of a folder of them for each category, where the user has one.
         weights: files of backbones' weights by the backbones' names.
         checkpoint_by: one of `realnet_edge.config.CHECKPOINT_BY`; "test-set" is the paper's way.
     """
@@ -137,6 +138,7 @@ class Request:
     categories: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
     textures: Path | None = None
+    sia: Path | None = None
     weights: Mapping[str, Path] = field(default_factory=dict)
     checkpoint_by: str = CHECKPOINT_BY[0]
 
@@ -152,9 +154,7 @@ def make_plan(experiment: Experiment, request: Request) -> Plan:
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError(f"seeds are {list(seeds)}; valid: one or more whole numbers, each once.")
     # Nothing is wanted of the data where nothing can be run.
-    categories, skipped = _usable(experiment, request) if experiment.runnable else ((), ())
-    if not categories and experiment.runnable:
-        raise DataError("\n".join([f"{experiment.title}: no category can be run.", *skipped]))
+    categories, skipped = usable_categories(experiment, request) if experiment.runnable else ((), ())
     trained = categories
     if experiment.joined and categories:
         trained = (join_categories(request.data, categories),)
@@ -164,7 +164,7 @@ def make_plan(experiment: Experiment, request: Request) -> Plan:
         if row.change is None:
             continue
         try:
-            settings = changed(request.base, row.change, request.textures)
+            settings = changed(request.base, row.change, request.textures, request.sia)
         except ConfigError as error:
             unavailable[row.name] = str(error).rstrip(".")
             continue
@@ -174,7 +174,11 @@ def make_plan(experiment: Experiment, request: Request) -> Plan:
             continue
         weights = request.weights.get(settings.model.backbone)
         how = request.checkpoint_by
-        runs += [Run(row, c, settings.with_seed(seed), weights, how) for c in trained for seed in seeds]
+        runs += [
+            Run(row, category, in_category(settings, category).with_seed(seed), weights, how)
+            for category in trained
+            for seed in seeds
+        ]
     return Plan(
         experiment=experiment,
         base=request.base,
@@ -187,8 +191,14 @@ def make_plan(experiment: Experiment, request: Request) -> Plan:
     )
 
 
-def _usable(experiment: Experiment, request: Request) -> tuple[tuple[CategoryData, ...], tuple[str, ...]]:
-    """Categories to run, and sentences on those that are left out."""
+def usable_categories(
+    experiment: Experiment, request: Request
+) -> tuple[tuple[CategoryData, ...], tuple[str, ...]]:
+    """Categories to run, at least one, and sentences on those that are left out.
+
+    Raises:
+        DataError: none of the categories can be used.
+    """
     found: dict[str, CategoryData] = {}
     skipped: list[str] = []
     asked = _asked(request)
@@ -215,6 +225,8 @@ def _usable(experiment: Experiment, request: Request) -> tuple[tuple[CategoryDat
         absent = [name for name in DATA_SETS[experiment.data_set].categories if name not in there]
         if absent:
             skipped.append(f"Not in {request.data}: {', '.join(absent)}.")
+    if not found:
+        raise DataError("\n".join([f"{experiment.title}: no category can be run.", *skipped]))
     return tuple(found.values()), tuple(skipped)
 
 

@@ -8,7 +8,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Generic, Protocol, TypeVar
 
 from realnet_edge.config import CHECKPOINT_BY
 from realnet_edge.errors import DataError
@@ -79,13 +79,29 @@ class RunResult:
         )
 
 
+class _Keyed(Protocol):
+    """A row: a data class with this field and others that JSON has."""
+
+    @property
+    def key(self) -> str: ...
+
+
+_Row = TypeVar("_Row", bound=_Keyed)
+
+
 @dataclass(frozen=True)
-class ResultsFile:
-    """The rows of a workspace. Several processes may append to it at once."""
+class ResultsFile(Generic[_Row]):
+    """The rows of a workspace. Several processes may append to it at once.
+
+    Attributes:
+        path: of the file.
+        kind: data class of a row.
+    """
 
     path: Path
+    kind: type[_Row]
 
-    def rows(self) -> dict[str, RunResult]:
+    def rows(self) -> dict[str, _Row]:
         """Rows by their keys, oldest first; empty where there is no file.
 
         A last line without its end is what a kill left of a row: it does not count.
@@ -97,7 +113,7 @@ class ResultsFile:
             return {}
         return self._read(self.path.read_bytes())
 
-    def append(self, row: RunResult) -> None:
+    def append(self, row: _Row) -> None:
         """Add a row and bring it to the disk, unless one of its key is there.
 
         Raises:
@@ -114,12 +130,12 @@ class ResultsFile:
             stream.truncate(content.rfind(b"\n") + 1)
             _write(stream, row)
 
-    def _read(self, content: bytes) -> dict[str, RunResult]:
+    def _read(self, content: bytes) -> dict[str, _Row]:
         lines = content[: content.rfind(b"\n") + 1].decode("utf-8", errors="replace").splitlines()
-        found: dict[str, RunResult] = {}
+        found: dict[str, _Row] = {}
         for number, line in enumerate(lines, 1):
             try:
-                row = RunResult(**json.loads(line))
+                row = self.kind(**json.loads(line))
             except (ValueError, TypeError) as error:
                 raise DataError(
                     f"{self.path}, line {number}: not a result row of this version ({error}). Remove the "
@@ -135,7 +151,7 @@ def measured(row: RunResult, metric: str) -> float | None:
     return getattr(row, metric) if metric in known else None
 
 
-def _write(stream: IO[bytes], row: RunResult) -> None:
+def _write(stream: IO[bytes], row: Any) -> None:
     line = json.dumps(asdict(row), allow_nan=False, ensure_ascii=False) + "\n"
     stream.write(line.encode("utf-8"))
     stream.flush()

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig, blocks_of, grouped
+from realnet_edge.data import CategoryData
 from realnet_edge.errors import ConfigError
-from realnet_edge.experiments.experiment import TEXTURES, Change
+from realnet_edge.experiments.experiment import SIA, TEXTURES, Change
+from realnet_edge.synthesis import Part, format_spec, parse_spec
+from realnet_edge.synthesis.nsa_settings import PRESETS as NSA_PRESETS
 
 # What another backbone brings itself; every other setting of the model stays.
 _OF_BACKBONE = frozenset(
     {"backbone", "taps", "planes", "widths", "rrs_max", "rrs_mean", "standardise", "blocks"}
 )
 _LEAST_WIDTH = 8
+_FOLDERS = {TEXTURES: "textures, such as DTD's images/", SIA: "SIA images"}
 
 
 @dataclass(frozen=True)
@@ -40,24 +45,49 @@ class Settings:
         return dataclasses.replace(self, train=dataclasses.replace(self.train, seed=seed))
 
 
-def changed(base: Settings, change: Change, textures: Path | None) -> Settings:
+def changed(base: Settings, change: Change, textures: Path | None, sia: Path | None = None) -> Settings:
     """The settings of a row.
 
     Args:
         base: what the row starts from.
         change: what it changes.
         textures: the user's folder of textures, such as DTD's images/.
+        sia: the user's folder of SIA images.
 
     Raises:
-        ConfigError: the change needs the folder, or does not fit the preset's network or image size.
+        ConfigError: the change needs a folder, or does not fit the preset's network or image size.
     """
-    return Settings(
-        _model(base.model, change), _synthesis(base.synthesis, change, textures), _train(base.train, change)
+    synthesis = _synthesis(base.synthesis, change, {TEXTURES: textures, SIA: sia})
+    return Settings(_model(base.model, change), synthesis, _train(base.train, change))
+
+
+def in_category(settings: Settings, category: CategoryData) -> Settings:
+    """The same with what a category's own name decides about its anomaly sources.
+
+    NSA takes the settings published for it, where there are some, and SIA images come from the folder of its
+    name within the one given, where there is one.
+    """
+    parts = parse_spec(settings.synthesis.source)
+    own = [_own(part, category) for part in parts]
+    if own == parts:
+        return settings
+    return dataclasses.replace(
+        settings, synthesis=dataclasses.replace(settings.synthesis, source=format_spec(own))
     )
 
 
-def _synthesis(base: SynthesisConfig, change: Change, textures: Path | None) -> SynthesisConfig:
-    source = _texture_source(textures) if change.source == TEXTURES else change.source or base.source
+def _own(part: Part, category: CategoryData) -> Part:
+    if part.name == "nsa" and not part.choice and category.foreground in NSA_PRESETS:
+        return dataclasses.replace(part, choice=category.foreground or "")
+    if part.name == SIA and (inside := Path(part.choice) / category.name).is_dir():
+        return dataclasses.replace(part, choice=str(inside))
+    return part
+
+
+def _synthesis(base: SynthesisConfig, change: Change, folders: Mapping[str, Path | None]) -> SynthesisConfig:
+    source = change.source or base.source
+    if change.source in folders:
+        source = _folder_source(change.source, folders[change.source])
     if change.without_source:
         source = _without(source, change.without_source)
     noise = base.noise if change.noise is None else change.noise
@@ -81,16 +111,16 @@ def _train(base: TrainConfig, change: Change) -> TrainConfig:
     )
 
 
-def _texture_source(textures: Path | None) -> str:
-    if textures is None:
-        raise ConfigError("it needs a folder of textures, such as DTD's images/: give it with --textures")
-    folder = textures.resolve()
+def _folder_source(name: str, given: Path | None) -> str:
+    if given is None:
+        raise ConfigError(f"it needs a folder of {_FOLDERS[name]}: give it with --{name}")
+    folder = given.resolve()
     if "," in str(folder):
         raise ConfigError(
-            f"--textures {folder}: a comma separates sources, so a folder with one in its path cannot be "
+            f"--{name} {folder}: a comma separates sources, so a folder with one in its path cannot be "
             "named. Give a link to it without one."
         )
-    return f"{TEXTURES}={folder}:1"
+    return f"{name}={folder}:1"
 
 
 def _model(base: ModelConfig, change: Change) -> ModelConfig:

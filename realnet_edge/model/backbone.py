@@ -64,7 +64,7 @@ def load_pretrained(backbone: FrozenBackbone, config: ModelConfig, weights: Path
         CheckpointError: the file does not fit the backbone, or nothing could be loaded.
     """
     if weights is not None:
-        _load_named(backbone.features, _read_weights(weights), weights)
+        _load_named(backbone.features, read_weights(weights), weights)
         return str(weights)
     if config.backbone in _PACKAGED and importlib.util.find_spec(_PACKAGED[config.backbone]):
         load_in_order(backbone.features, _packaged_weights(config.backbone))
@@ -84,7 +84,12 @@ def load_pretrained(backbone: FrozenBackbone, config: ModelConfig, weights: Path
     return f"timm {config.backbone}"
 
 
-def _read_weights(path: Path) -> Mapping[str, Tensor]:
+def read_weights(path: Path) -> Mapping[str, Tensor]:
+    """A file's tensors by name: safetensors, or a PyTorch state_dict, read without running what is in it.
+
+    Raises:
+        CheckpointError: the file is missing or is neither.
+    """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such weights file.")
     try:
@@ -140,7 +145,7 @@ def _packaged_weights(name: str) -> Mapping[str, Tensor]:
         raise CheckpointError(
             f"package {package}: expected one weights file, found {len(files)}. Reinstall it."
         )
-    return _read_weights(files[0])
+    return read_weights(files[0])
 
 
 def load_in_order(features: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -12,11 +12,14 @@ from realnet_edge.synthesis.foreground_choice import (
     resolve_foreground,
 )
 from realnet_edge.synthesis.foreground_presets import PRESETS
+from realnet_edge.synthesis.nsa import NsaSource
 from realnet_edge.synthesis.patches import PatchSource
 from realnet_edge.synthesis.perlin import perlin_mask, perlin_noise
 from realnet_edge.synthesis.preview import preview_sheet
 from realnet_edge.synthesis.scratches import ScratchSource
-from realnet_edge.synthesis.sources import OWN_SOURCES, MixtureSource, make_source, synthesise
+from realnet_edge.synthesis.sia import SiaSource, sia_files
+from realnet_edge.synthesis.sources import MixtureSource, make_source, synthesise
+from realnet_edge.synthesis.specification import OWN_SOURCES, Part, format_spec, parse_spec
 from realnet_edge.synthesis.textures import TextureSource
 
 __all__ = [
@@ -27,19 +30,25 @@ __all__ = [
     "CutPasteSource",
     "ForegroundRule",
     "MixtureSource",
+    "NsaSource",
+    "Part",
     "PatchSource",
     "ScratchSource",
+    "SiaSource",
     "Synthetic",
     "TextureSource",
     "blend",
     "choose_foreground",
     "foreground_mask",
     "foreground_of_files",
+    "format_spec",
     "make_source",
+    "parse_spec",
     "perlin_mask",
     "perlin_noise",
     "preview_sheet",
     "resolve_foreground",
+    "sia_files",
     "synthesise",
     "visible_difference",
 ]

@@ -20,10 +20,13 @@ class Synthetic:
     Attributes:
         image: (H, W, 3) uint8 RGB, the normal image with a local anomaly.
         mask: (H, W) bool, True where the pixel counts as anomalous. Never empty.
+        content: (H, W, 3) uint8, the picture that was blended in, before blending; None where a source
+            changes the image itself. Only previews show it.
     """
 
     image: npt.NDArray[np.uint8]
     mask: npt.NDArray[np.bool_]
+    content: npt.NDArray[np.uint8] | None = None
 
 
 class AnomalySource(Protocol):

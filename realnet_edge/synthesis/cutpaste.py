@@ -1,10 +1,10 @@
 """CutPaste (Li et al., CVPR 2021): a patch of the image, jittered, pasted elsewhere on it.
 
-Two forms, each in half of the draws. The rectangle has 2% to 15% of the foreground's area (of the
-image's, as published, where the foreground is the whole image) and an aspect of 0.3 to 3.3. The
-scar is 2..16 x 10..25 pixels of a 256-pixel image and turned by -45..45 degrees. Both are cut where
-the object is and pasted with their centre on it; they may overlap its outline by 3% of the image,
-as a burr or a bent tip does.
+Two forms, each in half of the draws unless one alone is wanted. The rectangle has 2% to 15% of the
+foreground's area (of the image's, as published, where the foreground is the whole image) and an aspect
+of 0.3 to 3.3. The scar is 2..16 x 10..25 pixels of a 256-pixel image and turned by -45..45 degrees. Both
+are cut where the object is and pasted with their centre on it; they may overlap its outline by 3% of the
+image, as a burr or a bent tip does.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from realnet_edge.errors import ConfigError
 from realnet_edge.synthesis.base import Synthetic, draw_until, where_changed
 from realnet_edge.synthesis.jitter import is_grey
 from realnet_edge.synthesis.perlin import MIN_PIXELS
@@ -27,12 +28,25 @@ JITTER = 0.1
 MARGIN_SHARE = 0.03
 VISIBLE_LEVELS = 3
 ATTEMPTS = 8
+FORMS = ("rectangle", "scar")
 
 
 class CutPasteSource:
-    """Pastes a piece of the image over another place of the same image."""
+    """Pastes a piece of the image over another place of the same image.
 
-    name = "cutpaste"
+    Args:
+        form: "rectangle", the paper's CutPaste, or "scar"; empty for both, each in half of the draws.
+
+    Raises:
+        ConfigError: another form.
+    """
+
+    def __init__(self, form: str = "") -> None:
+        """Refuse what is no form."""
+        if form not in ("", *FORMS):
+            raise ConfigError(f"CutPaste has no form '{form}'. Valid: {', '.join(FORMS)}, or none for both.")
+        self.name = f"cutpaste={form}" if form else "cutpaste"
+        self._rectangles = {"": 0.5, "rectangle": 1.0, "scar": 0.0}[form]
 
     def __call__(
         self, image: npt.NDArray[np.uint8], foreground: npt.NDArray[np.bool_], rng: np.random.Generator
@@ -47,7 +61,7 @@ class CutPasteSource:
         return draw_until(
             lambda made: bool(np.count_nonzero(made.mask) >= MIN_PIXELS),
             ATTEMPTS,
-            lambda: _paste(image, foreground, allowed, grey, rng),
+            lambda: _paste(image, foreground, allowed, grey, self._rectangles, rng),
         )
 
 
@@ -56,10 +70,11 @@ def _paste(
     foreground: npt.NDArray[np.bool_],
     allowed: npt.NDArray[np.bool_],
     grey: bool,
+    rectangles: float,
     rng: np.random.Generator,
 ) -> Synthetic:
-    """Cut, jitter, turn and paste once."""
-    if rng.random() < 0.5:
+    """Cut, jitter, turn and paste once: a rectangle with this probability, else a scar."""
+    if rng.random() < rectangles:
         (height, width), degrees = _rectangle(foreground, rng), 0.0
     else:
         unit = unit_length(image.shape)

@@ -21,16 +21,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from realnet_edge.errors import ConfigError, DataError
-from realnet_edge.imaging import evenly_spread, load_image, preprocess
 from realnet_edge.synthesis.base import Synthetic, blend, bounding_box, where_changed
-from realnet_edge.synthesis.foreground import ForegroundRule, foreground_mask
-from realnet_edge.synthesis.foreground_choice import choose_foreground
+from realnet_edge.synthesis.donors import Donors, Images
+from realnet_edge.synthesis.foreground import ForegroundRule
 from realnet_edge.synthesis.jitter import (
     FloatImage,
     distort,
@@ -43,14 +40,11 @@ from realnet_edge.synthesis.jitter import (
 )
 from realnet_edge.synthesis.shapes import feather, mixed_mask, random_point, unit_length
 
-MAX_DONORS = 128
 MASK_WEIGHTS = (0.65, 0.25, 0.10)
 FADE = (0.5, 10.0)
 BEND = (6.0, 16.0)
 VISIBLE_LEVELS = 6
 OBJECT_SHARE = 0.75
-
-Images = Sequence[Path] | Sequence[npt.NDArray[np.uint8]] | npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -90,12 +84,7 @@ class PatchSource:
         rule: ForegroundRule | Sequence[ForegroundRule] | None = None,
     ) -> None:
         """Load the donors and find their foregrounds."""
-        self._donors = load_donors(images, size)
-        if rule is None:
-            rule = choose_foreground(self._donors)[0]
-        rules = [rule] * len(images) if isinstance(rule, ForegroundRule) else rule
-        donors = zip(self._donors, evenly_spread(len(images), MAX_DONORS), strict=True)
-        self._areas = [foreground_mask(donor, rules[place]) for donor, place in donors]
+        self._donors = Donors(images, size, rule)
 
     def __call__(
         self, image: npt.NDArray[np.uint8], foreground: npt.NDArray[np.bool_], rng: np.random.Generator
@@ -124,11 +113,11 @@ class PatchSource:
 
     def _displaced(self, site: _Site, rng: np.random.Generator) -> FloatImage:
         index = int(rng.integers(len(self._donors)))
-        area = self._areas[index]
+        area = self._donors.areas[index]
         if rng.random() >= OBJECT_SHARE:
             area = np.ones_like(area)
         taken_from, placed_at = random_point(area, rng), random_point(site.mask, rng)
-        patch = transplant(self._donors[index], taken_from, placed_at, site.mask.shape, rng)
+        patch = transplant(self._donors.images[index], taken_from, placed_at, site.mask.shape, rng)
         if rng.random() < 0.5:
             patch = jitter_tone(patch, site.grey, rng)
         return jitter_detail(patch, site.grey, rng)
@@ -174,18 +163,3 @@ def _grown_box(mask: npt.NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
         slice(max(0, rows.start - margin), min(mask.shape[0], rows.stop + margin)),
         slice(max(0, columns.start - margin), min(mask.shape[1], columns.stop + margin)),
     )
-
-
-def load_donors(images: Images, size: tuple[int, int]) -> list[npt.NDArray[np.uint8]]:
-    """At most 128 images, evenly spaced over those given, each (H, W, 3) uint8 at `size`.
-
-    Raises:
-        DataError: there are no images, or one cannot be decoded.
-        ConfigError: the size is not positive.
-    """
-    if min(size) < 1:
-        raise ConfigError(f"size {size} is not (height, width) in pixels, both at least 1.")
-    if not len(images):
-        raise DataError("no normal images to take patches from. Give at least one.")
-    chosen = [images[index] for index in evenly_spread(len(images), MAX_DONORS)]
-    return [preprocess(load_image(item) if isinstance(item, Path) else item, size) for item in chosen]

@@ -10,32 +10,40 @@ import numpy.typing as npt
 
 from realnet_edge.errors import DataError
 from realnet_edge.imaging import preprocess
-from realnet_edge.synthesis.base import AnomalySource
+from realnet_edge.synthesis.base import AnomalySource, Synthetic, bounding_box
 from realnet_edge.synthesis.foreground import ForegroundRule, foreground_mask
 from realnet_edge.synthesis.sources import synthesise
 from realnet_edge.synthesis.windows import JITTER_SHARE, Window, draw_window
 from realnet_edge.tiles import TileGrid
 
 GAP = 6
-HEADER = 24
+BAND = 24  # pixels, the height of a line of text
 _PAPER = 255
+_BLANK = 128
+_TEXT = (0, 0, 0)
 _GREEN = (0, 200, 80)
 _RED = (230, 40, 40)
+# A close-up shows the anomaly in a square at least this share of the image's shorter side.
+CLOSE_UP = 0.25
+
+Picture = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 
 def preview_sheet(
-    images: Sequence[npt.NDArray[np.uint8]],
+    images: Sequence[Picture],
     rule: ForegroundRule,
     sources: Sequence[AnomalySource],
     rng: np.random.Generator,
     grid: TileGrid | None = None,
-) -> npt.NDArray[np.uint8]:
-    """Draw a sheet: a row an image; the image, its foreground in green, then two columns a source.
+) -> Picture:
+    """Draw a sheet: a block a source with a row an image, and from left to right what becomes of it.
 
-    A source's columns are the anomalous image and the same with the mask's outline in red, so that
-    the anomaly can be seen both bare and marked. Where images are cut into tiles a row is what training sees
-    of an image: one of its tiles, moved a little from its place and with some of the object in it; a first
-    column shows the image whole, the tile outlined in it.
+    The columns are the normal image; the same with its foreground in green; the mask; the anomaly, that is,
+    the picture that is blended in or, where a source changes the image itself, what it changed, on grey; the
+    blend of both, which training sees; and a close-up of that with the mask's outline in red. Where images
+    are cut into tiles a row is what training sees of an image: one of its tiles, moved a little from its
+    place and with some of the object in it; a first column shows the image whole, the tile outlined in it.
 
     Args:
         images: normal images, (H, W, 3) uint8 RGB, all of one size: that of `grid`, where there is one.
@@ -45,7 +53,7 @@ def preview_sheet(
         grid: the tiles that images are cut into; None, or one tile alone, shows them whole.
 
     Returns:
-        The sheet, (rows, columns, 3) uint8 RGB, with a header that names the columns.
+        The sheet, (rows, columns, 3) uint8 RGB, with the columns' names above and a source's above its rows.
 
     Raises:
         DataError: there are no images or no sources, or the images differ in size.
@@ -58,35 +66,73 @@ def preview_sheet(
             f"the images of a preview must have one size, got {sorted(sizes)}. Resize them first."
         )
     tiles = grid if grid is not None and grid.count > 1 else None
-    titles = [*(["whole image"] if tiles else []), "normal", f"foreground {rule}"]
-    for source in sources:
-        titles += [source.name, "marked"]
-    rows = []
-    for image in images:
-        foreground = foreground_mask(image, rule)
-        cells = []
-        if tiles:
-            window = _drawn(tiles, foreground, rng)
-            cells.append(_located(image, window, tiles.side))
-            image, foreground = np.ascontiguousarray(image[window]), foreground[window]
-        cells += [image, _tinted(image, foreground, _GREEN)]
-        for source in sources:
-            made = synthesise(image, foreground, source, rng)
-            cells += [made.image, _outlined(made.image, made.mask, _RED)]
-        rows.append(_join(cells, axis=1))
+    blocks = [[_row(image, rule, source, tiles, rng) for image in images] for source in sources]
     cell = tiles.side if tiles else images[0].shape[1]
-    return np.concatenate([_header(titles, cell, rows[0].shape[1]), _join(rows, axis=0)])
+    titles = [*(["whole image"] if tiles else []), "normal", "foreground", "mask", "anomaly", "blend"]
+    width = blocks[0][0].shape[1]
+    parts = [_band([*titles, "close-up"], cell, width)]
+    for source, rows in zip(sources, blocks, strict=True):
+        parts += [_band([source.name], width, width), _join(rows, axis=0)]
+    return np.concatenate(parts)
 
 
-def _drawn(grid: TileGrid, foreground: npt.NDArray[np.bool_], rng: np.random.Generator) -> Window:
+def _row(
+    image: Picture,
+    rule: ForegroundRule,
+    source: AnomalySource,
+    tiles: TileGrid | None,
+    rng: np.random.Generator,
+) -> Picture:
+    """One image with one anomaly of a source, step by step."""
+    foreground = foreground_mask(image, rule)
+    cells = []
+    if tiles:
+        window = _drawn(tiles, foreground, rng)
+        cells.append(_located(image, window, tiles.side))
+        image, foreground = np.ascontiguousarray(image[window]), foreground[window]
+    made = synthesise(image, foreground, source, rng)
+    mask = np.repeat(made.mask[:, :, None].astype(np.uint8) * np.uint8(255), 3, axis=2)
+    tinted = _tinted(image, foreground, _GREEN)
+    cells += [image, tinted, mask, _anomaly(made), made.image, _close_up(made)]
+    return _join(cells, axis=1)
+
+
+def _anomaly(made: Synthetic) -> Picture:
+    """What was blended in, or else what the mask marks, alone."""
+    if made.content is not None:
+        return made.content
+    return np.where(made.mask[:, :, None], made.image, np.uint8(_BLANK))
+
+
+def _close_up(made: Synthetic) -> Picture:
+    """The surroundings of the anomaly, enlarged to the size of the image, the mask outlined."""
+    height, width = made.mask.shape
+    rows, columns = bounding_box(made.mask)
+    # As wide as the anomaly with a margin of a quarter, in the image's own proportions.
+    extent = max((rows.stop - rows.start) / height, (columns.stop - columns.start) / width)
+    share = min(1.0, max(1.5 * extent, CLOSE_UP))
+    window = (_about(rows, round(share * height), height), _about(columns, round(share * width), width))
+    size = (width, height)
+    enlarged = cv2.resize(made.image[window], size, interpolation=cv2.INTER_CUBIC)
+    mask = cv2.resize(made.mask[window].astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    return _outlined(np.asarray(enlarged, np.uint8), np.asarray(mask) > 0, _RED)
+
+
+def _about(extent: slice, length: int, limit: int) -> slice:
+    """A window of `length` about the middle of `extent`, moved inwards where it would pass 0 or `limit`."""
+    start = min(max((extent.start + extent.stop - length) // 2, 0), limit - length)
+    return slice(start, start + length)
+
+
+def _drawn(grid: TileGrid, foreground: Mask, rng: np.random.Generator) -> Window:
     """Any of an image's tiles, as training draws those that get an anomaly."""
     return draw_window(grid, int(rng.integers(grid.count)), int(JITTER_SHARE * grid.side), rng, foreground)
 
 
-def _located(image: npt.NDArray[np.uint8], window: Window, side: int) -> npt.NDArray[np.uint8]:
+def _located(image: Picture, window: Window, side: int) -> Picture:
     """The whole image within a square cell of `side` pixels, a window of it outlined in red."""
     rows, columns = window
-    marked: npt.NDArray[np.uint8] = image.copy()
+    marked: Picture = image.copy()
     # So thick that it is still seen where the image is shrunk.
     width = max(1, round(max(image.shape[:2]) / side))
     cv2.rectangle(marked, (columns.start, rows.start), (columns.stop - 1, rows.stop - 1), _RED, 2 * width)
@@ -97,7 +143,7 @@ def _located(image: npt.NDArray[np.uint8], window: Window, side: int) -> npt.NDA
     return cell
 
 
-def _join(parts: Sequence[npt.NDArray[np.uint8]], axis: int) -> npt.NDArray[np.uint8]:
+def _join(parts: Sequence[Picture], axis: int) -> Picture:
     """Put pictures side by side (axis 1) or below each other (axis 0) with a gap between them."""
     shape = list(parts[0].shape)
     shape[axis] = GAP
@@ -108,31 +154,27 @@ def _join(parts: Sequence[npt.NDArray[np.uint8]], axis: int) -> npt.NDArray[np.u
     return np.concatenate(pieces, axis=axis)
 
 
-def _header(titles: Sequence[str], cell: int, width: int) -> npt.NDArray[np.uint8]:
-    """One line of column titles, each cut to its column."""
-    line = np.full((HEADER, width, 3), _PAPER, np.uint8)
-    for index, title in enumerate(titles):
+def _band(texts: Sequence[str], cell: int, width: int) -> Picture:
+    """One line of texts, each cut to its column."""
+    line = np.full((BAND, width, 3), _PAPER, np.uint8)
+    for index, text in enumerate(texts):
         left = index * (cell + GAP)
-        field = np.full((HEADER, min(cell, width - left), 3), _PAPER, np.uint8)
-        cv2.putText(field, title, (4, HEADER - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+        field = np.full((BAND, min(cell, width - left), 3), _PAPER, np.uint8)
+        cv2.putText(field, text, (4, BAND - 8), cv2.FONT_HERSHEY_SIMPLEX, 0.42, _TEXT, 1, cv2.LINE_AA)
         line[:, left : left + field.shape[1]] = field
     return line
 
 
-def _tinted(
-    image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], colour: tuple[int, int, int]
-) -> npt.NDArray[np.uint8]:
+def _tinted(image: Picture, mask: Mask, colour: tuple[int, int, int]) -> Picture:
     """The image with the mask laid over it, half transparent."""
-    result: npt.NDArray[np.uint8] = image.copy()
+    result: Picture = image.copy()
     result[mask] = (image[mask].astype(np.uint16) + np.array(colour, np.uint16)) // 2
     return result
 
 
-def _outlined(
-    image: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_], colour: tuple[int, int, int]
-) -> npt.NDArray[np.uint8]:
+def _outlined(image: Picture, mask: Mask, colour: tuple[int, int, int]) -> Picture:
     """The image with a line of one pixel around the mask, which itself stays visible."""
     grown = np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)))
-    result: npt.NDArray[np.uint8] = image.copy()
+    result: Picture = image.copy()
     result[(grown > 0) & ~mask] = colour
     return result

@@ -1,4 +1,4 @@
-"""Mixing sources, reading their specification, and `synthesise`, the one entry training uses."""
+"""Mixing sources, building them from a specification, and `synthesise`, the one entry training uses."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from realnet_edge.config import DEFAULT_SOURCE
 from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.synthesis.base import AnomalySource, Synthetic, blend, visible_difference
 from realnet_edge.synthesis.bends import BendSource
 from realnet_edge.synthesis.cutpaste import CutPasteSource
+from realnet_edge.synthesis.donors import Images
 from realnet_edge.synthesis.foreground import ForegroundRule
-from realnet_edge.synthesis.patches import Images, PatchSource
+from realnet_edge.synthesis.nsa import NsaSource
+from realnet_edge.synthesis.patches import PatchSource
 from realnet_edge.synthesis.perlin import MIN_PIXELS
 from realnet_edge.synthesis.scratches import ScratchSource
 from realnet_edge.synthesis.shapes import blob_alpha
+from realnet_edge.synthesis.sia import SiaSource
+from realnet_edge.synthesis.specification import Part, parse_spec
 from realnet_edge.synthesis.textures import TextureSource
 
-# Those that need nothing but the category's own images.
-OWN_SOURCES = ("patches", "bends", "cutpaste", "scratches")
-SOURCE_NAMES = (*OWN_SOURCES, "textures=FOLDER")
 # An anomaly that changes its pixels by less than this on average would teach noise as anomalous.
 MIN_DIFFERENCE = 6.0
 ATTEMPTS = 5
@@ -75,12 +75,12 @@ def make_source(
     """Build the source that a specification names.
 
     Args:
-        spec: `NAME:WEIGHT` parts joined by commas, such as "patches:0.5,bends:0.25,scratches:0.25"
-            or "textures=/data/dtd/images:1"; a part without a weight has weight 1.
+        spec: `NAME:WEIGHT` parts joined by commas, such as "patches:0.5,bends:0.25,scratches:0.25",
+            "nsa=mvtec/screw" or "textures=/data/dtd/images:1", as `parse_spec` reads them.
         train_images: the category's normal training images, files or (H, W, 3) uint8 arrays.
         size: side of the square image that anomalies are put on, or its (height, width), in pixels.
-        rule: the category's foreground, or one for each image; None lets "patches" choose it from them.
-        donor_size: (height, width) of the images that "patches" are taken from, where the images that
+        rule: the category's foreground, or one for each image; None lets it be chosen from them.
+        donor_size: (height, width) of the images that patches are taken from, where the images that
             anomalies are put on are tiles of such; None is `size`.
 
     Returns:
@@ -88,59 +88,26 @@ def make_source(
 
     Raises:
         ConfigError: an unknown name, a weight that is no positive number, or a name given twice.
-        DataError: images that cannot be read, or a texture folder without images.
+        DataError: images that cannot be read, or a folder without images.
     """
     shape = (size, size) if isinstance(size, int) else size
-    parts = parse_spec(spec)
-    built: list[tuple[AnomalySource, float]] = []
-    for name, folder, weight in parts:
-        source: AnomalySource
-        if name == "patches":
-            source = PatchSource(train_images, donor_size or shape, rule)
-        elif name == "bends":
-            source = BendSource()
-        elif name == "cutpaste":
-            source = CutPasteSource()
-        elif name == "scratches":
-            source = ScratchSource()
-        else:
-            source = TextureSource(Path(folder), shape)
-        built.append((source, weight))
-    return MixtureSource(built)
 
+    def built(part: Part) -> AnomalySource:
+        if part.name == "patches":
+            return PatchSource(train_images, donor_size or shape, rule)
+        if part.name == "nsa":
+            return NsaSource(train_images, donor_size or shape, rule, part.choice)
+        if part.name == "bends":
+            return BendSource()
+        if part.name == "cutpaste":
+            return CutPasteSource(part.choice)
+        if part.name == "scratches":
+            return ScratchSource()
+        if part.name == "sia":
+            return SiaSource(Path(part.choice), shape)
+        return TextureSource(Path(part.choice), shape)
 
-def parse_spec(spec: str) -> list[tuple[str, str, float]]:
-    """Read a specification into (name, folder or "", weight) parts; see `make_source`.
-
-    Raises:
-        ConfigError: as `make_source`.
-    """
-    parts: list[tuple[str, str, float]] = []
-    for text in spec.split(","):
-        head, colon, tail = text.strip().rpartition(":")
-        if not colon:
-            head, tail = text.strip(), "1"
-        name, equals, folder = head.partition("=")
-        known = name in OWN_SOURCES and not equals
-        if not known and not (name == "textures" and folder):
-            raise ConfigError(
-                f"anomaly source '{text.strip()}' in '{spec}' is unknown. Valid: {', '.join(SOURCE_NAMES)}, "
-                f"each with a weight, such as {DEFAULT_SOURCE}."
-            )
-        try:
-            weight = float(tail)
-        except ValueError as error:
-            raise ConfigError(
-                f"weight '{tail}' of source '{name}' is not a number. Write {name}:0.5."
-            ) from error
-        if not (np.isfinite(weight) and weight > 0.0):
-            raise ConfigError(
-                f"weight {tail} of source '{name}' is not positive. Leave the source out instead."
-            )
-        if any((name, folder) == (seen, place) for seen, place, _ in parts):
-            raise ConfigError(f"source '{head}' appears twice in '{spec}'. Give it once with one weight.")
-        parts.append((name, folder, weight))
-    return parts
+    return MixtureSource([(built(part), part.weight) for part in parse_spec(spec)])
 
 
 def synthesise(

@@ -29,9 +29,8 @@ class TextureSource:
     Args:
         source: a folder, searched with its subfolders, or the image files themselves.
         size: (height, width) that they are resized to; resized images are cached up to 256 MiB.
-        augment: change each texture by three of the ten published augmentations. Off for images
-            that are already anomalous versions of the category.
-        opacity: range of the blending opacity: 0.2..1 for textures, 0.5..1 for anomalous images.
+        augment: change each texture by three of the ten published augmentations.
+        opacity: range of the blending opacity.
 
     Raises:
         DataError: the folder is missing or holds no images.
@@ -47,7 +46,7 @@ class TextureSource:
         opacity: tuple[float, float] = TEXTURE_OPACITY,
     ) -> None:
         """List the files; they are decoded when first drawn."""
-        self._files = _image_files(source) if isinstance(source, Path) else list(source)
+        self._files = image_files(source) if isinstance(source, Path) else list(source)
         if not self._files:
             raise DataError("no texture images given. Name a folder with at least one image.")
         self._size = size
@@ -68,7 +67,7 @@ class TextureSource:
         if self._augment:
             texture = augment_texture(texture, rng)
         mask = mixed_mask(foreground, rng, (1.0, 0.0, 0.0))
-        return Synthetic(blend(image, texture, mask, float(rng.uniform(*self._opacity))), mask)
+        return Synthetic(blend(image, texture, mask, float(rng.uniform(*self._opacity))), mask, texture)
 
     def _texture(self, index: int) -> npt.NDArray[np.uint8]:
         cached = self._cache.get(index)
@@ -79,10 +78,14 @@ class TextureSource:
         return cached
 
 
-def _image_files(folder: Path) -> list[Path]:
-    """All images below a folder, sorted by path."""
+def image_files(folder: Path) -> list[Path]:
+    """All images below a folder, sorted by path.
+
+    Raises:
+        DataError: the folder is missing or holds no images.
+    """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such texture folder. Name a folder of images, such as DTD's images/.")
+        raise DataError(f"{folder}: no such folder. Name one of images, such as DTD's images/.")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise DataError(

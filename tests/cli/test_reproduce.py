@@ -89,6 +89,7 @@ def test_every_setting_option_is_tried() -> None:
     others = {
         "name", "data", "categories", "workspace", "seeds", "preset_name", "textures", "weights",
         "checkpoint_by", "discard_checkpoints", "only_list", "as_json",
+        "sia", "inception", "lpips", "lpips_network", "images",
     }  # fmt: skip
     offered = {parameter.name for parameter in command.params} - others
     assert offered == {name for *_, expected in OPTIONS for name in expected}
@@ -97,13 +98,22 @@ def test_every_setting_option_is_tried() -> None:
 def test_the_rest_reaches_the_request(asked: Any, tmp_path: Path) -> None:
     seen = asked(
         *("--category", "a", "--category", "b", "--seeds", "0,5", "--preset", "demo"),
-        *("--textures", str(tmp_path), "--weights", "resnet34=w.pth", "--weights", "resnet18=v.pth"),
+        *(
+            "--textures",
+            str(tmp_path),
+            "--sia",
+            str(tmp_path / ".."),
+            "--weights",
+            "resnet34=w.pth",
+            "--weights",
+            "resnet18=v.pth",
+        ),
     )
     request = seen["request"]
     assert seen["experiment"].name == "table5a"
     assert (request.data, request.categories, request.seeds) == (tmp_path, ("a", "b"), (0, 5))
     assert request.base.model == PRESETS["demo"].model
-    assert request.textures == tmp_path
+    assert (request.textures, request.sia) == (tmp_path, tmp_path / "..")
     assert request.checkpoint_by == "validation"
     assert asked("--checkpoint-by", "test-set")["request"].checkpoint_by == "test-set"
     assert request.weights == {"resnet34": Path("w.pth"), "resnet18": Path("v.pth")}
@@ -151,10 +161,10 @@ def test_list_runs_and_writes_nothing(part: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, [*arguments, "--workspace", str(tmp_path / "ws"), "--list", "--json"])
     assert result.exit_code == 0, result.stderr
     assert "to do        CutPaste, part, seed 0" in result.stderr
-    assert "not available  SIA: SDAS" in result.stderr
+    assert "not available  SIA: it needs a folder of SIA images" in result.stderr
     assert "Left out: gone: " in result.stderr
     found = json.loads(result.stdout)
-    assert [row["name"] for row in found["rows"] if row["pending"]] == ["cutpaste", "own"]
+    assert [row["name"] for row in found["rows"] if row["pending"]] == ["nsa", "cutpaste", "own"]
     assert found["skipped"][0].startswith("gone: ")
     assert not (tmp_path / "ws").exists()
 
@@ -165,9 +175,9 @@ def test_runs_that_fail_are_named_after_the_table_is_written(part: Path, tmp_pat
     arguments += ["--weights", f"tf_efficientnet_lite0={tmp_path / 'gone.pth'}"]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 1
-    assert "2 runs failed" in result.stderr
+    assert "3 runs failed" in result.stderr
     assert "gone.pth" in result.stderr
-    assert len(json.loads(result.stdout)["failed"]) == 2
+    assert len(json.loads(result.stdout)["failed"]) == 3
     text = (tmp_path / "ws/_reproduce/table1-demo.md").read_text(encoding="utf-8")
     assert "## Failed" in text
     assert "- CutPaste, part, seed 0: " in text
@@ -177,7 +187,7 @@ def test_tables_without_runs_need_no_categories(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     arguments = [
         "reproduce",
-        "tableS6",
+        "table5b",
         "--data",
         str(tmp_path / "empty"),
         "--workspace",
@@ -185,4 +195,47 @@ def test_tables_without_runs_need_no_categories(tmp_path: Path) -> None:
     ]
     result = CliRunner().invoke(cli, [*arguments, "--json"])
     assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["files"] == [str(tmp_path / "ws/_reproduce/tableS6-paper.md")]
+    assert json.loads(result.stdout)["files"] == [str(tmp_path / "ws/_reproduce/table5b-paper.md")]
+
+
+def test_table_s6_measures_the_images_of_each_source(part: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    (tmp_path / "sia").mkdir()
+    for number in range(7):
+        picture = rng.integers(0, 255, (64, 64, 3)).astype(np.uint8)
+        Image.fromarray(picture).save(tmp_path / "sia" / f"{number}.png")
+    arguments = ["reproduce", "tableS6", "--data", str(part), "--category", "part", "--image-size", "64"]
+    arguments += [
+        "--preset",
+        "demo",
+        "--workspace",
+        str(tmp_path / "ws"),
+        "--images",
+        "6",
+        "--seeds",
+        "0,1",
+        "--json",
+    ]
+    arguments += ["--sia", str(tmp_path / "sia")]
+    listed = CliRunner().invoke(cli, [*arguments, "--list"])
+    assert listed.exit_code == 0, listed.stderr
+    assert listed.stderr.count("to do ") == 6
+    assert not (tmp_path / "ws").exists()
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert not found["official_frechet"]
+    rows = {row["name"]: row for row in found["rows"]}
+    assert "--textures" in rows["dtd"]["not_available"]
+    for name in ("cutpaste", "nsa", "sia"):
+        assert [(one["seed"], one["samples"]) for one in rows[name]["results"]] == [(0, 6), (1, 6)]
+    assert rows["sia"]["results"][0]["copies"] == 0.0
+    text = (tmp_path / "ws/_reproduce/tableS6.md").read_text(encoding="utf-8")
+    assert "| CutPaste | 77.34 ± 0.09 / 0.11 ± 0.00 |" in text
+    assert "do not compare with the paper's" in text
+    # What is measured is not measured again.
+    again = CliRunner().invoke(cli, arguments)
+    assert json.loads(again.stdout)["rows"] == found["rows"]
+    assert "seed 1: Frechet distance" in result.stderr
+    assert "seed 1: Frechet distance" not in again.stderr
+    assert (tmp_path / "ws/_reproduce/images.jsonl").read_bytes().count(b"\n") == 6

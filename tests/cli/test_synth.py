@@ -48,11 +48,11 @@ def test_preview_writes_a_sheet_and_says_what_it_chose(data: Path, tmp_path: Pat
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert document["foreground"]["polarity"] == "dark"
-    assert document["sources"] == ["patches", "bends", "cutpaste", "scratches"]
+    assert document["sources"] == ["patches", "bends", "cutpaste", "scratches", "nsa"]
     assert document["images"] == 4
     assert "separability" in result.stderr
     with Image.open(out) as sheet:
-        assert sheet.size == (10 * 64 + 9 * 6, 24 + 4 * 64 + 3 * 6)
+        assert sheet.size == (6 * 64 + 5 * 6, 24 + 5 * (24 + 4 * 64 + 3 * 6))
     assert list(out.parent.iterdir()) == [out]
 
 
@@ -69,6 +69,13 @@ def test_the_seed_decides_the_sheet(data: Path, tmp_path: Path) -> None:
     assert sheets[0] != sheets[2]
 
 
+def test_sources_can_be_given_one_by_one(data: Path, tmp_path: Path) -> None:
+    more = ("--source", "nsa:0.5", "--source", "cutpaste=scar,scratches:2", "--json")
+    result = preview(data, tmp_path / "sheet.png", *more)
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["sources"] == ["nsa", "cutpaste=scar", "scratches"]
+
+
 @pytest.mark.parametrize(
     ("tiles", "expected", "overlap"), [("1x2", [1, 2], 8), ("auto", [1, 2], 8), ("1x1", [1, 1], 0)]
 )
@@ -80,9 +87,9 @@ def test_tiles_are_shown_in_place_of_images(
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert (document["tiles"], document["tile_overlap"]) == (expected, overlap)
-    cells = 10 + (expected != [1, 1])
+    cells = 6 + (expected != [1, 1])
     with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.size == (cells * 64 + (cells - 1) * 6, 24 + 2 * 64 + 6)
+        assert sheet.size == (cells * 64 + (cells - 1) * 6, 24 + 5 * (24 + 2 * 64 + 6))
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,11 @@ def test_an_option_changes_its_setting_and_no_other(
         assert seen[name] == (dataclasses.replace(base, **expected) if name == part else base)
 
 
+def test_sources_are_given_together_or_one_by_one(started: Any) -> None:
+    seen = started("--source", "nsa=mvtec/screw:0.25", "--source", "cutpaste:0.5,sia=a/b:0.25")
+    assert seen["synthesis"].source == "nsa=mvtec/screw:0.25,cutpaste:0.5,sia=a/b:0.25"
+
+
 def test_another_backbone_brings_its_own_proportions(started: Any) -> None:
     seen = started("--backbone", "resnet18", "--image-size", "128")
     kept = {"match_exposure": True, "group_width": 0, "attention_limit": 256, "rrs_order": "plane"}

@@ -132,7 +132,7 @@ def test_markdown_shows_both_and_says_what_does_not_compare(
     assert "| RealNet, source of the preset | - | - | 70.00 / - / - | cells | 0 |" in lines
     (sia,) = [line for line in lines if line.startswith("| SIA |")]
     assert "99.65 / 99.03 / 93.07" in sia
-    assert "not available: SDAS" in sia
+    assert "not available: it needs a folder of SIA images" in sia
     assert (
         "| CutPaste | 92.74 / 98.53 / 79.63 | 61.00 ± 1.41 / 50.00 ± 0.00 / 40.50 ± 0.71 | "
         "80.0 to 95.1; 80.0 to 95.1 | 2, 2 | 0.1, 0.1 |"
@@ -228,9 +228,9 @@ def test_whole_data_set_is_no_subset(
 
 
 def test_nothing_to_run_still_gives_the_papers_table(request_for: MakeRequest, tmp_path: Path) -> None:
-    plan = make_plan(EXPERIMENTS["tableS6"], request_for(tmp_path))
+    plan = make_plan(EXPERIMENTS["table5b"], request_for(tmp_path))
     text, _ = write_experiment(tmp_path / "out", plan, {}, "paper", [])
-    assert "| SIA | 60.39 ± 1.26 / 0.18 ± 0.01 | - | not available: neither FID" in text
+    assert "| s = 0.2 | 99.61 / 98.95 / 89.36 | - | not available: SDAS" in text
     assert "the paper's figures stand alone" in text
 
 
@@ -241,7 +241,7 @@ def test_json_holds_all_and_is_json(plan: Plan, fill: Callable[..., dict[str, Ru
     assert found["failed"] == ["x"]
     assert SELECTION_NOTE in found["notes"]
     rows = {row["name"]: row for row in found["rows"]}
-    assert rows["sia"]["not_available"].startswith("SDAS")
+    assert rows["sia"]["not_available"].endswith("--sia")
     assert rows["sia"]["paper_by_category"]["screw"]["pro_reference"] == 87.9
     cutpaste = rows["cutpaste"]
     assert cutpaste["not_available"] is None

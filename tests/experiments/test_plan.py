@@ -30,7 +30,7 @@ def test_a_run_for_each_row_category_and_seed(cells: CategoryData, request_for: 
         ("own", "cells", 7),
     ]
     assert set(plan.unavailable) == {"sia", "dtd"}
-    assert "SDAS" in plan.unavailable["sia"]
+    assert "--sia" in plan.unavailable["sia"]
     assert "--textures" in plan.unavailable["dtd"]
     assert plan.is_subset
     assert plan.compared == ()
@@ -41,6 +41,25 @@ def test_textures_make_rows_available(cells: CategoryData, request_for: MakeRequ
     plan = make_plan(EXPERIMENTS["table3"], request)
     assert plan.runs[0].settings.synthesis.source == f"textures={cells.root.resolve()}:1"
     assert set(plan.unavailable) == {"sia"}
+
+
+def test_sia_images_are_those_of_the_category_where_the_folder_has_them(
+    pair: Path, request_for: MakeRequest, tmp_path: Path
+) -> None:
+    (tmp_path / "cells").mkdir()
+    plan = make_plan(EXPERIMENTS["table3"], request_for(pair, categories=("cells", "panes"), sia=tmp_path))
+    sources = {run.category.name: run.settings.synthesis.source for run in plan.runs if run.row.name == "sia"}
+    assert sources == {"cells": f"sia={tmp_path / 'cells'}:1", "panes": f"sia={tmp_path}:1"}
+    assert set(plan.unavailable) == {"dtd"}
+
+
+def test_nsa_has_the_settings_published_for_the_category(
+    screw: Path, cells: CategoryData, request_for: MakeRequest
+) -> None:
+    (screw / "cells").symlink_to(cells.root)
+    plan = make_plan(EXPERIMENTS["table1"], request_for(screw, categories=("screw", "cells")))
+    sources = {run.category.name: run.settings.synthesis.source for run in plan.runs if run.row.name == "nsa"}
+    assert sources == {"screw": "nsa=mvtec/screw:1", "cells": "nsa"}
 
 
 def test_only_categories_of_the_data_set_are_taken_unasked(screw: Path, request_for: MakeRequest) -> None:
@@ -81,9 +100,9 @@ def test_a_row_that_the_settings_do_not_allow_says_why(cells: CategoryData, requ
 
 
 def test_where_nothing_can_be_run_no_data_is_wanted(request_for: MakeRequest, tmp_path: Path) -> None:
-    plan = make_plan(EXPERIMENTS["tableS6"], request_for(tmp_path))
+    plan = make_plan(EXPERIMENTS["table5b"], request_for(tmp_path))
     assert plan.runs == plan.categories == plan.skipped == ()
-    assert set(plan.unavailable) == {"dtd", "cutpaste", "nsa", "sia"}
+    assert len(plan.unavailable) == 4
 
 
 def test_an_ablation_leaves_out_what_changes_nothing_or_does_not_fit(

@@ -48,7 +48,7 @@ def test_every_row_makes_settings(experiment: Experiment, preset: str, tmp_path:
         pytest.skip("one change at a time against its own preset; others may lack what a row leaves out")
     for row in experiment.runnable:
         assert row.change is not None
-        made = changed(base, row.change, tmp_path)
+        made = changed(base, row.change, tmp_path, tmp_path)
         assert made.train == base.train or experiment.base
 
 
@@ -218,17 +218,21 @@ def test_changes_that_do_not_fit_the_settings_are_refused() -> None:
 def test_sources_are_those_of_the_row(tmp_path: Path) -> None:
     base = settings_of("edge")
     sources = {
-        row.name: changed(base, row.change, tmp_path).synthesis.source
+        row.name: changed(base, row.change, tmp_path, tmp_path / "sia").synthesis.source
         for row in EXPERIMENTS["table1"].rows
         if row.change is not None
     }
     assert sources == {
+        "sia": f"sia={tmp_path / 'sia'}:1",
+        "nsa": "nsa",
         "dtd": f"textures={tmp_path}:1",
         "cutpaste": "cutpaste",
         "own": PRESETS["edge"].synthesis.source,
     }
     with pytest.raises(ConfigError, match="--textures"):
         changed(base, Change(source="textures"), None)
+    with pytest.raises(ConfigError, match="--sia"):
+        changed(base, Change(source="sia"), tmp_path)
     with pytest.raises(ConfigError, match="comma"):
         changed(base, Change(source="textures"), Path("/a,b"))
 

@@ -24,7 +24,7 @@ def row(cells: CategoryData, tiny: Settings, result_of: Callable[..., RunResult]
 
 
 def test_rows_come_back_as_they_were(row: RunResult, tmp_path: Path) -> None:
-    file = ResultsFile(tmp_path / "new" / "results.jsonl")
+    file = ResultsFile(tmp_path / "new" / "results.jsonl", RunResult)
     assert file.rows() == {}
     other = dataclasses.replace(row, key="other", category="größe")
     file.append(row)
@@ -33,7 +33,7 @@ def test_rows_come_back_as_they_were(row: RunResult, tmp_path: Path) -> None:
 
 
 def test_a_row_is_never_written_twice(row: RunResult, tmp_path: Path) -> None:
-    file = ResultsFile(tmp_path / "results.jsonl")
+    file = ResultsFile(tmp_path / "results.jsonl", RunResult)
     file.append(row)
     file.append(dataclasses.replace(row, image_auroc=1.0))
     assert file.path.read_bytes().count(b"\n") == 1
@@ -41,7 +41,7 @@ def test_a_row_is_never_written_twice(row: RunResult, tmp_path: Path) -> None:
 
 
 def test_appending_at_once_loses_and_doubles_nothing(row: RunResult, tmp_path: Path) -> None:
-    file = ResultsFile(tmp_path / "results.jsonl")
+    file = ResultsFile(tmp_path / "results.jsonl", RunResult)
     rows = [dataclasses.replace(row, key=f"{number}") for number in range(12)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(file.append, rows * 3))
@@ -50,7 +50,7 @@ def test_appending_at_once_loses_and_doubles_nothing(row: RunResult, tmp_path: P
 
 
 def test_what_a_kill_left_of_a_row_does_not_count_and_goes(row: RunResult, tmp_path: Path) -> None:
-    file = ResultsFile(tmp_path / "results.jsonl")
+    file = ResultsFile(tmp_path / "results.jsonl", RunResult)
     file.append(row)
     whole = file.path.read_bytes()
     other = dataclasses.replace(row, key="other")
@@ -63,7 +63,7 @@ def test_what_a_kill_left_of_a_row_does_not_count_and_goes(row: RunResult, tmp_p
 
 @pytest.mark.parametrize("line", ["no json", '{"key": "x"}', "[]"])
 def test_a_line_of_another_kind_is_named(row: RunResult, tmp_path: Path, line: str) -> None:
-    file = ResultsFile(tmp_path / "results.jsonl")
+    file = ResultsFile(tmp_path / "results.jsonl", RunResult)
     file.append(row)
     with file.path.open("a") as stream:
         stream.write(f"{line}\n")

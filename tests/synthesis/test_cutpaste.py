@@ -30,6 +30,16 @@ def test_scars_are_thin_and_turned() -> None:
     assert 70 < len(small) < 130
 
 
+def test_one_form_alone_can_be_wanted() -> None:
+    rng = np.random.default_rng(4)
+    image = rng.integers(0, 256, size=(256, 256, 3), dtype=np.uint8)
+    # A scar has 400 pixels at most, a rectangle at least 2% of the image: 1,311, less what lies outside.
+    for form, low, high in (("scar", 10, 440), ("rectangle", 300, 10_000)):
+        source = CutPasteSource(form)
+        areas = [source(image, np.ones((256, 256), bool), rng).mask.sum() for _ in range(60)]
+        assert low < min(areas) <= max(areas) < high
+
+
 def test_the_patch_shrinks_with_the_object() -> None:
     rng = np.random.default_rng(2)
     image = rng.integers(0, 256, size=(256, 256, 3), dtype=np.uint8)

@@ -8,8 +8,8 @@ from PIL import Image
 
 from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.synthesis import ForegroundRule, PatchSource
+from realnet_edge.synthesis.donors import MAX_DONORS, Donors
 from realnet_edge.synthesis.jitter import distort, is_grey, transplant
-from realnet_edge.synthesis.patches import MAX_DONORS, load_donors
 
 
 def test_files_and_arrays_give_the_same_anomalies(tmp_path: Path, bar_images: list[np.ndarray]) -> None:
@@ -28,10 +28,10 @@ def test_files_and_arrays_give_the_same_anomalies(tmp_path: Path, bar_images: li
 
 def test_donors_are_few_evenly_spaced_and_resized() -> None:
     many = [np.full((8, 8, 3), index % 256, np.uint8) for index in range(300)]
-    donors = load_donors(many, (4, 6))
-    assert len(donors) == MAX_DONORS
-    assert donors[0].shape == (4, 6, 3)
-    assert donors[-1][0, 0, 0] == 299 % 256
+    donors = Donors(many, (4, 6), ForegroundRule())
+    assert len(donors) == len(donors.areas) == MAX_DONORS
+    assert donors.images[0].shape == (4, 6, 3)
+    assert donors.images[-1][0, 0, 0] == 299 % 256
 
 
 def test_no_images_and_bad_sizes_are_refused(tmp_path: Path) -> None:

@@ -21,8 +21,9 @@ from realnet_edge.synthesis import (
     synthesise,
     visible_difference,
 )
+from realnet_edge.synthesis.specification import FOLDER_SOURCES, OWN_SOURCES
 
-SPECS = ("patches", "bends", "cutpaste", "scratches", "textures")
+SPECS = ("patches", "bends", "cutpaste", "scratches", "nsa", "textures", "sia")
 RULE = ForegroundRule.parse("otsu:dark:2:2")
 
 
@@ -38,9 +39,10 @@ def texture_folder(tmp_path: Path) -> Path:
 
 
 def build(spec: str, images: list[np.ndarray], folder: Path, rule: ForegroundRule = RULE) -> MixtureSource:
-    return make_source(
-        f"textures={folder}" if spec == "textures" else spec, images, images[0].shape[:2], rule
-    )
+    # Of SIA a folder of one category is named, of textures also one of folders.
+    places = {"textures": folder, "sia": folder / "woven"}
+    named = f"{spec}={places[spec]}" if spec in places else spec
+    return make_source(named, images, images[0].shape[:2], rule)
 
 
 class UnchangedSource:
@@ -59,8 +61,9 @@ def test_samples_are_visible_and_marked(
 ) -> None:
     source = build(spec, bar_images, texture_folder)
     rng = np.random.default_rng(0)
-    # CutPaste may overlap the outline; bends move it, by up to 0.65 of a radius of 28 pixels in 256.
-    margin = {"cutpaste": round(0.03 * 96), "bends": 7}.get(spec, 0)
+    # CutPaste may overlap the outline; bends move it, by up to 0.65 of a radius of 28 pixels in 256; NSA
+    # brings an outline along, within patches of up to 0.4 of the image.
+    margin = {"cutpaste": round(0.03 * 96), "bends": 7, "nsa": round(0.4 * 128)}.get(spec, 0)
     for image in bar_images * 6:
         before = image.copy()
         foreground = foreground_mask(image, RULE)
@@ -105,7 +108,7 @@ def test_the_same_generator_state_gives_the_same_bytes(
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_grey_images_stay_grey_except_for_textures(
+def test_grey_images_stay_grey_except_for_foreign_ones(
     spec: str, bar_images: list[np.ndarray], texture_folder: Path
 ) -> None:
     source = build(spec, bar_images, texture_folder)
@@ -113,7 +116,7 @@ def test_grey_images_stay_grey_except_for_textures(
     foreground = foreground_mask(bar_images[0], RULE)
     made = [synthesise(bar_images[0], foreground, source, rng).image for _ in range(40)]
     coloured = any((image != image[:, :, :1]).any() for image in made)
-    assert coloured == (spec == "textures")
+    assert coloured == (spec in FOLDER_SOURCES)
 
 
 @pytest.mark.parametrize("spec", SPECS)
@@ -157,7 +160,7 @@ def test_a_source_that_changes_nothing_ends_in_a_visible_blob(bar_images: list[n
 @pytest.mark.parametrize("level", [0, 255])
 def test_black_and_white_images_get_visible_anomalies(level: int) -> None:
     image = np.full((64, 64, 3), level, np.uint8)
-    source = make_source("patches,bends,cutpaste,scratches", [image], 64)
+    source = make_source(",".join(OWN_SOURCES), [image], 64)
     rng = np.random.default_rng(0)
     for _ in range(30):
         made = synthesise(image, np.ones((64, 64), bool), source, rng)
@@ -200,18 +203,9 @@ def test_a_specification_becomes_its_sources(bar_images: list[np.ndarray], textu
 
 @pytest.mark.parametrize(
     ("spec", "named"),
-    [
-        ("paches:1", "paches"),
-        ("", "patches, bends, cutpaste"),
-        ("patches=/somewhere:1", "patches=/somewhere"),
-        ("textures:1", "textures=FOLDER"),
-        ("patches:much", "much"),
-        ("patches:0", "not positive"),
-        ("patches:nan", "not positive"),
-        ("patches:0.5,patches:0.5", "twice"),
-    ],
+    [("cutpaste=circle", "rectangle, scar"), ("nsa=mvtec/bolt", "mvtec/bottle"), ("paches", "paches")],
 )
-def test_specifications_that_cannot_be_meant_are_refused(
+def test_choices_that_a_source_does_not_have_are_refused(
     spec: str, named: str, bar_images: list[np.ndarray]
 ) -> None:
     with pytest.raises(ConfigError, match=named):

@@ -39,7 +39,7 @@ def test_opacity_stays_within_its_range(tmp_path: Path) -> None:
 
 
 def test_folders_without_images_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such texture folder"):
+    with pytest.raises(DataError, match="no such folder"):
         TextureSource(tmp_path / "missing", (64, 64))
     with pytest.raises(DataError, match="holds no images"):
         TextureSource(tmp_path, (64, 64))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from realnet_edge.config import SynthesisConfig
 from realnet_edge.data import CategoryData
@@ -30,6 +33,22 @@ def test_a_sample_depends_on_seed_and_number_alone(category: CategoryData, datas
     assert equal(collate([dataset[k] for k in (11, 4)]), collate([again[k] for k in (11, 4)]))
     other = AnomalyDataset(category.train[:7], 64, SYNTHESIS, WHOLE, seed=6)
     assert not equal(collate([dataset[k] for k in range(4)]), collate([other[k] for k in range(4)]))
+
+
+def test_a_mixture_by_weight_is_the_same_for_the_same_seed(category: CategoryData, tmp_path: Path) -> None:
+    for number in range(3):
+        Image.fromarray(np.full((20, 20, 3), (250, 10 * number, 0), np.uint8)).save(
+            tmp_path / f"{number}.png"
+        )
+    mixture = SynthesisConfig(source=f"nsa:1,cutpaste=scar:1,sia={tmp_path}:2", flip=True)
+    first, second = (
+        AnomalyDataset(category.train[:7], 64, mixture, WHOLE, seed=5, share=1.0) for _ in range(2)
+    )
+    numbers = range(60)
+    assert equal(collate([first[k] for k in numbers]), collate([second[k] for k in reversed(numbers)][::-1]))
+    # Only the folder's images are red, and half of the weight is theirs.
+    red = [bool((first[k].shown[..., 0] > first[k].shown[..., 2].astype(int) + 60).any()) for k in numbers]
+    assert 20 < sum(red) < 40
 
 
 def test_every_epoch_shows_every_image_once(category: CategoryData) -> None:

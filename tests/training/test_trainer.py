@@ -37,7 +37,7 @@ MODEL = ModelConfig.for_backbone(
     rrs_mean=8,
     match_exposure=True,
 )
-SYNTHESIS = SynthesisConfig(source="patches:0.5,cutpaste:0.25,scratches:0.25", flip=True)
+SYNTHESIS = SynthesisConfig(source="patches:0.25,nsa:0.25,cutpaste=scar:0.25,scratches:0.25", flip=True)
 TRAIN = TrainConfig(
     steps=6, batch=4, patience=0, learning_rate=1e-3, validate_every=2, afs_batches=2, workers=0, threads=1
 )
@@ -92,6 +92,7 @@ def test_the_checkpoint_says_what_it_was_made_of(category: CategoryData, trained
     assert checkpoint.foreground["rule"]
     assert [entry["step"] for entry in checkpoint.training["history"]] == [2, 4, 6]
     assert checkpoint.training["stopped"] == "steps"
+    assert checkpoint.training["synthesis"] == SYNTHESIS.to_dict()
     paths = [category.root / name for name in splits["train"]]
     mean = load_batch(paths, (64, 64)).mean()
     assert float(checkpoint.model.inputs.reference) == pytest.approx(mean, abs=1e-3)

@@ -1,0 +1,1 @@
+"""How real and how varied sets of synthetic images are (RealNet paper, appendix C.6)."""
