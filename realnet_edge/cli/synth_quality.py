@@ -98,22 +98,23 @@ def command(
     if out is not None:
         refuse_other_suffixes("--out", out)
     need_training_packages("synth quality")
-    from realnet_edge.quality.figure import nearest_pairs
-    from realnet_edge.quality.measure import load_networks, measure_quality
-    from realnet_edge.training.compute import choose_compute
-
+    # Torch takes seconds to import: what is wrong with the folders is told before.
     loaded = load_category(data, category)
     shape = (size, size)
     reference = [sample.path for sample in loaded.defects] if against == "defects" else list(loaded.train)
     if len(reference) < 2:
         raise DataError(f"{loaded.root} has no defective images to compare with: give --against normals.")
-    where = choose_compute(TrainConfig(device=device)).device
-    networks = load_networks(backbone, where, inception, lpips, lpips_network)
     training = load_batch(loaded.train, shape)
     if samples:
         made = _of_folder(samples, count, shape)
     else:
         made = _made(loaded, source or "", foreground, training, count, seed)
+    from realnet_edge.quality.figure import nearest_pairs
+    from realnet_edge.quality.measure import load_networks, measure_quality
+    from realnet_edge.training.compute import choose_compute
+
+    where = choose_compute(TrainConfig(device=device)).device
+    networks = load_networks(backbone, where, inception, lpips, lpips_network)
     quality = measure_quality(made, load_batch(reference, shape), training, networks)
     for line in describe(quality, against):
         say(line)
