@@ -20,8 +20,6 @@ METRIC_LABELS = {
 }
 ACCURACY = ("image_auroc", "pixel_auroc", "pro_reference")
 AUROCS = ("image_auroc", "pixel_auroc")
-# Why rows of the paper's own anomalies have no run.
-NO_SDAS = "SDAS, the diffusion that made the SIA images, is not part of this package"
 RRS_MODES = ("max", "mean", "both", "none")
 # What a `Change.source` of these names stands for is the folder that the user gives.
 TEXTURES = "textures"
