@@ -11,8 +11,8 @@ from realnet_edge.experiments.paper_figures import TABLE_1, TABLE_S3, Published
 # What RRS keeps by default, and the ratio at which Figure 5 and the tables meet.
 _THIRD = 1 / 3
 # The paper draws its ratios without naming them; these are ours.
-_ONE_STRENGTH = "the rows differ in the strength of their SIA images, and --sia names one folder of these"
 _RATIOS = (("1/6", 1 / 6), ("1/3", _THIRD), ("2/3", 2 / 3), ("1", 1.0))
+_ONE_STRENGTH = "the rows differ in the strength of their SIA images, and --sia names one folder of these"
 
 _IN_PLACE_OF_SIA = (
     "The paper synthesised anomalies from its SIA images here; ours come from the source named above, so a "
