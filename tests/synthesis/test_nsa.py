@@ -89,7 +89,7 @@ def test_patches_have_the_published_sizes_and_numbers(monkeypatch: pytest.Monkey
     for name, most in (("mvtec/screw", 4), ("mvtec/wood", 4), ("mvtec/capsule", 3)):
         placed.clear()
         source = NsaSource([image], (256, 256), ForegroundRule(), name)
-        for _ in range(200):
+        for _ in range(120):
             placed.append([])
             source(image, whole, rng)
         counts = [len(one) for one in placed]
