@@ -34,6 +34,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "runtime": frozenset({"bundle"}),
     "camera": frozenset({"bundle", "runtime"}),
     "report": frozenset({"bundle", "runtime"}),
+    "monitor": frozenset({"camera", "report"}),
     "export": frozenset({"kernels", "model", "bundle", "runtime"}),
     "calibrate": frozenset({"kernels", "model", "data", "metrics", "bundle", "runtime", "export"}),
     "bench": frozenset({"data", "metrics", "bundle", "runtime", "report", "export", "model"}),
@@ -47,6 +48,7 @@ UNBOUND = frozenset({"cli", "__main__", "__init__"})
 WITHOUT_TORCH = (
     "runtime",
     "camera",
+    "monitor",
     "bundle",
     "data",
     "synthesis",

@@ -2,16 +2,20 @@
 
 from realnet_edge.camera.engines import Choice, Engine, EngineChain, SingleEngine
 from realnet_edge.camera.frames import Frame
+from realnet_edge.camera.line import Line
 from realnet_edge.camera.live import CameraState
 from realnet_edge.camera.loop import inspect, run_line
 from realnet_edge.camera.opening import TIMEOUT_S, open_source
-from realnet_edge.camera.results import Inspection, Latency, Summary, Tally
+from realnet_edge.camera.results import DEFECT, GOOD, NOT_INSPECTED, Inspection, Latency, Summary, Tally
 from realnet_edge.camera.signals import stop_on_signals
 from realnet_edge.camera.sinks import OverlayFolder, OverlayVideo, ResultLog, json_line
 from realnet_edge.camera.sources import VIDEO_SUFFIXES, FolderSource, GlobSource, Source, VideoSource
 from realnet_edge.camera.view import ROTATIONS, View, ViewedSource
 
 __all__ = [
+    "DEFECT",
+    "GOOD",
+    "NOT_INSPECTED",
     "ROTATIONS",
     "TIMEOUT_S",
     "VIDEO_SUFFIXES",
@@ -24,6 +28,7 @@ __all__ = [
     "GlobSource",
     "Inspection",
     "Latency",
+    "Line",
     "OverlayFolder",
     "OverlayVideo",
     "ResultLog",

@@ -43,6 +43,7 @@ def run_line(
     sinks: list[Callable[[Inspection], None]],
     limit: int | None = None,
     stop: threading.Event | None = None,
+    on_start: Callable[[Line], None] = lambda line: None,
 ) -> Summary:
     """Inspect a source and hand every result to all sinks, in order.
 
@@ -52,6 +53,7 @@ def run_line(
         sinks: called with each `Inspection`; an error in one ends the run.
         limit: at most so many frames; None for all.
         stop: ends the run after the frame in hand when set.
+        on_start: gets the line, which counts dropped frames as it goes.
 
     Returns:
         Counts, frames a second and latency percentiles. The first inference of a fresh engine allocates
@@ -64,6 +66,7 @@ def run_line(
     tally, ended, count = Tally(), "end", 0
     engine.infer(np.zeros((1, *engine.input_size, 3), np.uint8))
     with Line(source, engine.input_size, stop) as line:
+        on_start(line)
         for inspection in _decided(line, engine, source.endless):
             tally.add(inspection, time.monotonic())
             for sink in sinks:

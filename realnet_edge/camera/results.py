@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy.typing as npt
 
 from realnet_edge.camera.frames import Frame
 
+# Frames whose latency percentiles are of.
+_KEPT = 100_000
 GOOD, DEFECT, NOT_INSPECTED = "good", "defect", "not_inspected"
 
 
@@ -93,7 +96,7 @@ class Summary:
         reconnects: how often a live source was lost and found again.
         ended: "end" of the source, "limit" reached, or "stopped" by a signal.
         fps: (n - 1) / (last decision - first decision) over the n inspected frames; None below two.
-        latency_ms: part -> {"p50", "p90", "p99"} over the inspected frames; empty without any.
+        latency_ms: part -> {"p50", "p90", "p99"} over the last 100,000 inspected frames; empty without any.
     """
 
     frames: int
@@ -112,11 +115,13 @@ class Summary:
 
 
 class Tally:
-    """Counts and times of a run as it goes on; keeps five numbers a frame, no pictures."""
+    """Counts and times of a run as it goes on; keeps five numbers of each of the last frames, no pictures."""
 
     def __init__(self) -> None:
         self._counts = {GOOD: 0, DEFECT: 0, NOT_INSPECTED: 0}
-        self._latencies: list[Latency] = []
+        # A line runs for months: percentiles are of the last frames.
+        self._latencies: deque[Latency] = deque(maxlen=_KEPT)
+        self._inspected = 0
         self._first = self._last = 0.0
 
     def add(self, inspection: Inspection, decided_at: float) -> None:
@@ -124,14 +129,15 @@ class Tally:
         self._counts[inspection.verdict] += 1
         if inspection.latency is None:
             return
-        if not self._latencies:
+        if not self._inspected:
             self._first = decided_at
+        self._inspected += 1
         self._last = decided_at
         self._latencies.append(inspection.latency)
 
     def summary(self, ended: str, dropped: int = 0, reconnects: int = 0) -> Summary:
         """The figures so far, with what only the source's side knows."""
-        intervals, span = len(self._latencies) - 1, self._last - self._first
+        intervals, span = self._inspected - 1, self._last - self._first
         return Summary(
             frames=sum(self._counts.values()),
             good=self._counts[GOOD],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,8 +66,16 @@ def load_fallbacks(folders: Sequence[Path], first: Bundle) -> list[Bundle]:
     return found
 
 
-def chain(bundles: Sequence[Bundle], threshold: float | None, threads: int | None) -> EngineChain:
+def chain(
+    bundles: Sequence[Bundle],
+    threshold: float | None,
+    threads: int | None,
+    on_alarm: Callable[[str], None] = lambda text: None,
+) -> EngineChain:
     """The bundles' engines, each with its own threshold; a threshold of the user's is for the first one.
+
+    Args:
+        on_alarm: hears of failures, after the user.
 
     Raises:
         BundleError: a bundle has no threshold.
@@ -84,7 +92,12 @@ def chain(bundles: Sequence[Bundle], threshold: float | None, threads: int | Non
         )
         for number, bundle in enumerate(bundles)
     ]
-    return EngineChain(choices, lambda text: say(f"Alarm: {text}"))
+
+    def tell(text: str) -> None:
+        say(f"Alarm: {text}")
+        on_alarm(text)
+
+    return EngineChain(choices, tell)
 
 
 def say_arithmetic(bundle: Bundle, arithmetic: str) -> None:

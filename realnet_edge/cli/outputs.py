@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from realnet_edge.bundle import Bundle
     from realnet_edge.camera import Inspection, Source
-    from realnet_edge.camera.delivery import Destination
+    from realnet_edge.camera.delivery import Delivery, Destination
+    from realnet_edge.camera.outbox import Outbox
 
 Sink = Callable[["Inspection"], None]
 SECRET = "REALNET_EDGE_WEBHOOK_SECRET"  # noqa: S105  # the variable's name
@@ -84,10 +85,23 @@ def output_options(command: _Command) -> _Command:
     return command
 
 
+@dataclass(frozen=True)
+class OpenOutputs:
+    """Outputs that take results.
+
+    Attributes:
+        sinks: to be called with each result.
+        waiting: gives how many results wait for each destination, by its name.
+    """
+
+    sinks: list[Sink]
+    waiting: Callable[[], dict[str, int]]
+
+
 def open_outputs(
     stack: ExitStack, outputs: Outputs, source: Source, bundle: Bundle, lines: list[dict[str, Any]] | None
-) -> list[Sink]:
-    """Everything that is to be called with each result; closed with the stack.
+) -> OpenOutputs:
+    """Open everything that gets results; closed with the stack.
 
     Args:
         stack: closes what is opened here.
@@ -100,11 +114,15 @@ def open_outputs(
         ConfigError: options that contradict each other, or cannot be met.
         DependencyError: what reaches a broker is not installed.
     """
-    return [
-        *_pictures(stack, outputs, source),
-        _lines(stack, outputs.out, lines),
-        *_deliveries(stack, outputs, bundle.manifest.category),
-    ]
+    sinks = [*_pictures(stack, outputs, source), _lines(stack, outputs.out, lines)]
+    destinations = _destinations(outputs, bundle.manifest.category)
+    if not destinations:
+        if outputs.outbox or outputs.mqtt_ca:
+            raise ConfigError("--outbox and --mqtt-ca are for sent results: add --mqtt or --webhook.")
+        return OpenOutputs(sinks, dict)
+    path = outputs.outbox or Path(f"{bundle.manifest.category}-outbox.db")
+    outbox = _open_outbox(stack, path, destinations)
+    return OpenOutputs([*sinks, outbox], lambda: {one.name: outbox.waiting(one.name) for one in destinations})
 
 
 def _pictures(stack: ExitStack, outputs: Outputs, source: Source) -> list[Sink]:
@@ -133,25 +151,17 @@ def _lines(stack: ExitStack, out: Path | None, lines: list[dict[str, Any]] | Non
     return _print_line
 
 
-def _deliveries(stack: ExitStack, outputs: Outputs, category: str) -> list[Sink]:
+def _open_outbox(stack: ExitStack, path: Path, destinations: list[Destination]) -> Outbox:
     from realnet_edge.camera.delivery import Delivery
     from realnet_edge.camera.outbox import Outbox
 
-    destinations = _destinations(outputs, category)
-    if not destinations:
-        if outputs.outbox or outputs.mqtt_ca:
-            raise ConfigError(
-                "--outbox and --mqtt-ca are for results that go somewhere: add --mqtt or --webhook."
-            )
-        return []
-    path = outputs.outbox or Path(f"{category}-outbox.db")
     outbox = stack.enter_context(Outbox(path, [destination.name for destination in destinations]))
     deliveries = [Delivery(outbox, destination, _say_trouble) for destination in destinations]
     # Left last, when nothing is under way any more and before the outbox closes.
     stack.callback(_say_deliveries, outbox, deliveries)
     for delivery in deliveries:
         stack.enter_context(delivery)
-    return [outbox]
+    return outbox
 
 
 def _destinations(outputs: Outputs, category: str) -> list[Destination]:
@@ -173,7 +183,7 @@ def _say_trouble(name: str, reason: str | None) -> None:
     say(f"{name}: {'reached again' if reason is None else reason}")
 
 
-def _say_deliveries(outbox: Any, deliveries: list[Any]) -> None:
+def _say_deliveries(outbox: Outbox, deliveries: list[Delivery]) -> None:
     for delivery in deliveries:
         text = f"{delivery.name}: {delivery.sent} results delivered"
         if delivery.refused:

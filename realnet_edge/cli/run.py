@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from realnet_edge.cli.engines import chain, load_fallbacks, load_named, say_arithmetic
+from realnet_edge.cli.monitor import monitor_options, serve_state
 from realnet_edge.cli.options import json_option, workspace_option
 from realnet_edge.cli.output import console, print_json, say
 from realnet_edge.cli.outputs import Outputs, Sink, open_outputs, output_options
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     help="Bundle's folder whose engine takes over when those before it keep failing; repeatable.",
 )
 @output_options
+@monitor_options
 @click.option(
     "--threshold", type=float, help="Image score above which a frame is a defect; else the bundle's."
 )
@@ -61,6 +63,8 @@ def command(
     threads: int | None,
     limit: int | None,
     strict: bool,
+    web: str | None,
+    token_file: Path | None,
     workspace: Path,
     as_json: bool,
     **outputs: Any,
@@ -79,19 +83,23 @@ def command(
     --json the summary is the one document on standard output, holding the lines unless --out takes them.
     """
     from realnet_edge.camera import run_line, stop_on_signals
+    from realnet_edge.monitor import LineState
 
     bundle = load_named(Workspace(workspace), category, backend, precision, bundle_folder)
-    engines = chain([bundle, *load_fallbacks(fallback, bundle)], threshold, threads)
-    source = open_viewed(spec, timeout, region, rotate)
+    state = LineState(bundle.manifest.category)
+    engines = chain([bundle, *load_fallbacks(fallback, bundle)], threshold, threads, state.on_alarm)
+    source = open_viewed(spec, timeout, region, rotate, state.on_camera)
     chosen = Outputs(**outputs)
     lines: list[dict[str, Any]] = []
     with ExitStack() as stack:
         stack.enter_context(engines)
         say_arithmetic(bundle, engines.arithmetic)
-        sinks = open_outputs(stack, chosen, source, bundle, lines if as_json else None)
-        sinks.append(_progress(stack, source, limit, to_terminal=chosen.out is None and not as_json))
+        opened = open_outputs(stack, chosen, source, bundle, lines if as_json else None)
+        state.waiting = opened.waiting
+        bar = _progress(stack, source, limit, to_terminal=chosen.out is None and not as_json)
+        sinks = [*opened.sinks, bar, *serve_state(stack, web, token_file, state)]
         stop = stack.enter_context(stop_on_signals())
-        summary = run_line(engines, source, sinks, limit, stop)
+        summary = run_line(engines, source, sinks, limit, stop, state.started)
         arithmetic = engines.arithmetic
     if as_json:
         head = {

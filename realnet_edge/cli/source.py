@@ -69,8 +69,17 @@ def source_options(command: _Command) -> _Command:
     return command
 
 
-def open_viewed(spec: str, timeout_s: float, region: tuple[int, int, int, int] | None, rotate: str) -> Source:
+def open_viewed(
+    spec: str,
+    timeout_s: float,
+    region: tuple[int, int, int, int] | None,
+    rotate: str,
+    on_state: Callable[[CameraState], None] = lambda state: None,
+) -> Source:
     """The source that the options name, through the view that they ask for.
+
+    Args:
+        on_state: hears how it stands with a camera, after the user.
 
     Raises:
         ConfigError: a timeout or region that nothing can be done with.
@@ -80,7 +89,12 @@ def open_viewed(spec: str, timeout_s: float, region: tuple[int, int, int, int] |
     if not (math.isfinite(timeout_s) and timeout_s > 0):
         raise ConfigError(f"--timeout {timeout_s}: give a number of seconds above 0.")
     view = View(region, int(rotate))
-    source = open_source(spec, timeout_s, _say_state)
+
+    def tell(state: CameraState) -> None:
+        _say_state(state)
+        on_state(state)
+
+    source = open_source(spec, timeout_s, tell)
     return source if view.is_whole else ViewedSource(source, view)
 
 

@@ -1,0 +1,117 @@
+"""How it stands with a line: kept by the threads that inspect, read by those that show it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from realnet_edge.camera import DEFECT, GOOD, NOT_INSPECTED, CameraState, Inspection, Line
+
+# Scores that the trend shows, and defects whose pictures are kept.
+TREND = 300
+DEFECTS = 12
+# Over how many of the last decisions frames a second are counted.
+_RATE = 50
+
+
+class LineState:
+    """A sink that remembers what a person or a supervisor wants to know; safe between threads.
+
+    Args:
+        category: what is inspected.
+        quiet_s: seconds without a decision after which a line that has a camera is not ready.
+    """
+
+    def __init__(self, category: str, quiet_s: float = 30.0) -> None:
+        self.category = category
+        self._quiet_s = quiet_s
+        # What waits for delivery, by destination; set by whoever opens the outbox.
+        self.waiting: Callable[[], dict[str, int]] = dict
+        self._lock = threading.Lock()
+        self._counts = {GOOD: 0, DEFECT: 0, NOT_INSPECTED: 0}
+        self._trend: deque[tuple[int, float | None, str]] = deque(maxlen=TREND)
+        self._decided: deque[float] = deque(maxlen=_RATE)
+        self._defects: deque[Inspection] = deque(maxlen=DEFECTS)
+        self._last: Inspection | None = None
+        # What it is before a camera says otherwise: files need no connection.
+        self._camera = CameraState("live")
+        self._alarm: str | None = None
+        self._line: Line | None = None
+        self._started = time.monotonic()
+
+    def __call__(self, inspection: Inspection) -> None:
+        with self._lock:
+            self._counts[inspection.verdict] += 1
+            self._trend.append((inspection.index, inspection.score, inspection.verdict))
+            self._decided.append(time.monotonic())
+            if inspection.anomaly_map is not None:
+                self._last = inspection
+            if inspection.verdict == DEFECT:
+                self._defects.append(inspection)
+
+    def started(self, line: Line) -> None:
+        """The line runs: from here on its dropped frames are counted."""
+        self._line = line
+
+    def on_camera(self, state: CameraState) -> None:
+        """How it stands with the camera now."""
+        with self._lock:
+            self._camera = state
+
+    def on_alarm(self, text: str) -> None:
+        """An engine has failed, or another one took over."""
+        with self._lock:
+            self._alarm = text
+
+    def picture(self, index: int | None = None) -> Inspection | None:
+        """The last inspection with a map, or the kept defect of this index."""
+        with self._lock:
+            if index is None:
+                return self._last
+            return next((one for one in self._defects if one.index == index), None)
+
+    def not_ready(self) -> str | None:
+        """Why the line inspects nothing now; None while it does."""
+        with self._lock:
+            last = self._decided[-1] if self._decided else self._started
+            camera = self._camera
+        if camera.phase != "live":
+            return f"camera {camera.phase}" + (f": {camera.reason}" if camera.reason else "")
+        if (quiet := time.monotonic() - last) > self._quiet_s:
+            return f"no decision for {quiet:.0f} s"
+        return None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything but pictures, as JSON values."""
+        waiting = self.waiting()
+        with self._lock:
+            last, camera = self._last, self._camera
+            latency = last.latency.to_dict() if last and last.latency else None
+            return {
+                "category": self.category,
+                "uptime_s": round(time.monotonic() - self._started, 1),
+                "counts": dict(self._counts),
+                "dropped": self._line.dropped if self._line else 0,
+                "fps": self._fps(),
+                "latency_ms": latency,
+                "bundle": last.bundle if last else None,
+                "threshold": last.threshold if last else None,
+                "score": last.score if last else None,
+                "verdict": last.verdict if last else None,
+                "index": last.index if last else None,
+                "camera": {"phase": camera.phase, "reason": camera.reason},
+                "alarm": self._alarm,
+                "waiting": waiting,
+                "trend": list(self._trend),
+                "defects": [
+                    {"index": one.index, "id": one.frame.id, "score": one.score}
+                    for one in reversed(self._defects)
+                ],
+            }
+
+    def _fps(self) -> float | None:
+        span = self._decided[-1] - self._decided[0] if len(self._decided) > 1 else 0.0
+        return round((len(self._decided) - 1) / span, 1) if span > 0 else None

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from realnet_edge.camera import CameraState, Inspection
+from realnet_edge.monitor import LineState
+from realnet_edge.monitor.state import DEFECTS, TREND
+
+
+def test_it_counts_and_keeps_what_was_last(state: LineState) -> None:
+    found = state.snapshot()
+    assert found["counts"] == {"good": 35, "defect": 4, "not_inspected": 1}
+    assert (found["index"], found["verdict"], found["threshold"]) == (39, "good", 0.5)
+    assert found["latency_ms"]["engine"] == 17.0
+    assert [one["index"] for one in found["defects"]] == [33, 23, 13, 3]
+    assert found["trend"][7] == (7, None, "not_inspected")
+    assert found["fps"] > 0
+
+
+def test_it_keeps_so_much_and_no_more(state: LineState, inspected: Callable[..., Inspection]) -> None:
+    for index in range(40, 40 + 2 * TREND):
+        state(inspected(index, 0.9))
+    found = state.snapshot()
+    assert len(found["trend"]) == TREND
+    assert len(found["defects"]) == DEFECTS
+    assert state.picture(3) is None
+    newest = found["defects"][0]["index"]
+    kept = state.picture(newest)
+    assert kept is not None
+    assert kept.frame.id == f"part{newest}"
+
+
+def test_a_part_that_was_not_inspected_leaves_the_last_picture(
+    state: LineState, inspected: Callable[..., Inspection]
+) -> None:
+    state(inspected(40, None))
+    last = state.picture()
+    assert last is not None
+    assert last.index == 39
+
+
+def test_ready_is_a_line_with_a_camera_and_decisions(state: LineState) -> None:
+    assert state.not_ready() is None
+    state.on_camera(CameraState("waiting", "Connection refused", 2.0))
+    assert state.not_ready() == "camera waiting: Connection refused"
+    state.on_camera(CameraState("live"))
+    assert state.not_ready() is None
+    hasty = LineState("bracket", quiet_s=-1.0)
+    assert hasty.not_ready() == "no decision for 0 s"
+
+
+def test_alarms_and_waiting_results_are_shown(state: LineState) -> None:
+    state.on_alarm("engine a: execution failed")
+    state.waiting = lambda: {"broker": 3}
+    found = state.snapshot()
+    assert found["alarm"] == "engine a: execution failed"
+    assert found["waiting"] == {"broker": 3}
+
+
+def test_dropped_frames_are_those_of_the_line(state: LineState) -> None:
+    class Dropping:
+        dropped = 5
+
+    state.started(Dropping())  # type: ignore[arg-type]
+    assert state.snapshot()["dropped"] == pytest.approx(5)
