@@ -164,7 +164,15 @@ def test_help_imports_nothing_heavy() -> None:
     assert not loaded & {*HEAVY, "numpy", "cv2", "matplotlib", "onnx", "onnxruntime", "openvino", "PIL"}
 
 
-@pytest.mark.parametrize("command", ["train --data {0} --category x", "build --precision int8 --category x"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train --data {0} --category x",
+        "build --precision int8 --category x",
+        "synth train --data {0} --category x",
+        "synth sample --category x --count 1",
+    ],
+)
 def test_what_is_not_there_is_said_before_torch_is_imported(command: str, tmp_path: Path) -> None:
     arguments = [*command.format(tmp_path).split(), "--workspace", str(tmp_path)]
     loaded = _modules_loaded_by(
