@@ -16,6 +16,7 @@ import numpy.typing as npt
 import onnx
 import onnx_ir as ir
 import torch
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from realnet_edge import __version__
 from realnet_edge.errors import ExportError
@@ -156,6 +157,8 @@ def keep_engine_outputs(program: torch.onnx.ONNXProgram) -> None:
     # One by one: onnx-ir takes those of a deleted slice for outputs still.
     for value in list(outputs)[len(OUTPUTS) :]:
         outputs.remove(value)
+    # What only they took is no pass's to count.
+    RemoveUnusedNodesPass()(program.model)
 
 
 def _anomaly_map(model: Any, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -25,6 +25,7 @@ IN_FLOAT = {
     "TopK",
     "ReduceMax",
     "ReduceMean",
+    "ReduceSum",
 }
 
 

@@ -19,6 +19,7 @@ from realnet_edge.export.onnx_export import PASSES, keep_engine_outputs, trace
 from realnet_edge.export.passes import run_passes
 from realnet_edge.model import RealNet
 from realnet_edge.model.checkpoint import Checkpoint
+from realnet_edge.model.unet import AttentionBlock
 
 SMALL = {"planes": (8, 8, 8), "rrs_max": 4, "rrs_mean": 4, "image_size": 128, "taps": (1, 2, 3)}
 
@@ -44,7 +45,7 @@ def test_every_batchnorm_of_the_export_is_folded_and_counted(
 ) -> None:
     path, report = exported
     (fold,) = [step for step in report.passes if step.name == "fold-batchnorm"]
-    assert fold.rewrites == batchnorms(checkpoint.model) > 20
+    assert fold.rewrites == batchnorms(checkpoint.model) > 10
     assert fold.nodes_before - fold.nodes_after == fold.rewrites
     assert "BatchNormalization" not in {node.op_type for node in onnx.load(path).graph.node}
 
@@ -59,7 +60,8 @@ def test_no_batchnorm_is_left_whatever_the_backbone(backbone: str) -> None:
     # The last tap is read by AFS alone, so its channels are picked where they are made. Those before are read
     # by the next stage as well: folding them would take a second convolution.
     assert rewrites["fold-selection"] == 1
-    assert rewrites["fuse-attention"] == 3 * 8
+    attentions = sum(isinstance(module, AttentionBlock) for module in model.modules())
+    assert rewrites["fuse-attention"] == attentions > 0
     assert rewrites["pool-residuals"] == 2
 
 
