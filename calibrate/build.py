@@ -14,6 +14,7 @@ from realnet_edge.calibrate.builder_facts import builder_facts
 from realnet_edge.calibrate.engine_files import Engine, engine_files
 from realnet_edge.calibrate.measure import Progress, drift, predict
 from realnet_edge.calibrate.quantise import DEFAULT_METHOD, WEIGHT_BITS, quantise_onnx
+from realnet_edge.calibrate.rrs_choice import AUTO, check_mode
 from realnet_edge.calibrate.sources import Sources, ensure_onnx, open_sources
 from realnet_edge.calibrate.tensorrt_build import Tell, graph_in_precision, plan_from_onnx
 from realnet_edge.calibrate.threshold import conformal_threshold
@@ -24,7 +25,7 @@ from realnet_edge.imaging import load_batch
 from realnet_edge.runtime import DEFAULT_BATCH_RANGE, best_backend, open_runner, require_backend
 from realnet_edge.runtime.machine import int8_saturates, refuse_saturation
 from realnet_edge.runtime.tensorrt import EngineOptions
-from realnet_edge.workspace import TIMING_CACHES, Workspace
+from realnet_edge.workspace import KERNELS, TIMING_CACHES, Workspace
 
 DEFAULT_FPR = 0.02
 # What takes part beside the backend; its versions go into the manifest.
@@ -57,6 +58,8 @@ class BuildOptions:
         engine: settings of TensorRT's builder, whose largest batch stands in for `max_batch`; None for the
             default ones with batches of 1 to `max_batch`.
         timing_cache: folder where TensorRT's times of kernels are kept; None for one in the workspace.
+        rrs: how TensorRT computes RRS, "plugin", "native" or "auto", see `choose_rrs`.
+        kernels: folder of kernels compiled for the plugin; None for one in the workspace.
     """
 
     target_fpr: float = DEFAULT_FPR
@@ -67,6 +70,8 @@ class BuildOptions:
     weight_bits: int | None = None
     engine: EngineOptions | None = None
     timing_cache: Path | None = None
+    rrs: str = AUTO
+    kernels: Path | None = None
 
     def __post_init__(self) -> None:
         """Refuse values before any work is done."""
@@ -80,6 +85,7 @@ class BuildOptions:
             raise ConfigError(
                 f"weight_bits is {self.weight_bits!r}: give {' or '.join(map(str, WEIGHT_BITS))}."
             )
+        check_mode(self.rrs)
 
     def bits(self, backend: str) -> int:
         """Bits of INT8 weights: as asked for, else what the backend computes here without losing sums."""
@@ -132,8 +138,10 @@ def build_bundle(
     wanted = options or BuildOptions()
     report = progress or _silent
     chosen = backend or best_backend(precision)
+    check_mode(wanted.rrs, chosen)
     require_backend(chosen, precision)
-    if chosen != "tensorrt" and (wanted.engine is not None or wanted.timing_cache is not None):
+    given = (wanted.engine, wanted.timing_cache, wanted.kernels)
+    if chosen != "tensorrt" and any(setting is not None for setting in given):
         raise ConfigError(f"settings of TensorRT's builder mean nothing to {chosen}: leave them out.")
     if precision == "int8" and chosen not in GPU_BACKENDS:
         refuse_saturation(wanted.bits(chosen), f"{category} for {chosen}")
@@ -147,9 +155,8 @@ def build_bundle(
             images = load_batch(sources.calibration, sources.size)
             graph = quantised(graph, Path(scratch, "int8", MODEL_NAME), images, chosen, wanted)
         if chosen == "tensorrt":
-            cache = wanted.timing_cache or workspace.root / TIMING_CACHES
             say = tell or (lambda text: None)
-            built = _build_plan(sources, graph, Path(scratch), precision, wanted, cache, report, say)
+            built = _build_plan(workspace, sources, graph, Path(scratch), precision, wanted, report, say)
         else:
             if chosen in GPU_BACKENDS:
                 graph = graph_in_precision(graph, Path(scratch), precision)
@@ -162,12 +169,12 @@ def build_bundle(
 
 
 def _build_plan(
+    workspace: Workspace,
     sources: Sources,
     graph: Path,
     scratch: Path,
     precision: str,
     wanted: BuildOptions,
-    timing_cache: Path,
     report: Progress,
     tell: Tell,
 ) -> Engine:
@@ -177,10 +184,12 @@ def _build_plan(
         precision,
         wanted.builder,
         calibration_sha256=sources.calibration_list_sha256 if precision == "int8" else None,
-        timing_cache=timing_cache,
+        timing_cache=wanted.timing_cache or workspace.root / TIMING_CACHES,
         at_hand=sources.paths.bundle("tensorrt", precision),
         progress=report,
         tell=tell,
+        rrs=wanted.rrs,
+        kernels=wanted.kernels or workspace.root / KERNELS,
     )
     return Engine(plan.files, plan.key, plan.notes)
 

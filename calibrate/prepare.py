@@ -14,6 +14,7 @@ from realnet_edge.calibrate.build import BuildOptions, described, quantised
 from realnet_edge.calibrate.carried import HELD_OUT_NAME, PARITY_NAME, Carried, Images, write_carried
 from realnet_edge.calibrate.engine_files import Engine, graph_files
 from realnet_edge.calibrate.measure import Progress
+from realnet_edge.calibrate.rrs_choice import PLUGIN
 from realnet_edge.calibrate.sources import PARITY_IMAGES, Sources, ensure_onnx, open_sources
 from realnet_edge.calibrate.tensorrt_build import graph_in_precision
 from realnet_edge.errors import ConfigError
@@ -65,6 +66,10 @@ def prepare_bundle(
     check_precision(backend, precision)
     if backend != "tensorrt" and wanted.engine is not None:
         raise ConfigError(f"settings of TensorRT's builder mean nothing to {backend}: leave them out.")
+    if wanted.rrs == PLUGIN or wanted.kernels is not None:
+        raise ConfigError(
+            "engines of prepared bundles compute RRS by TensorRT's own layers: leave --rrs and --kernels out."
+        )
     sources = open_sources(workspace, category, data_root)
     report("exporting and checking the graph", 0, 1)
     graph, _, _ = ensure_onnx(sources, wanted.tolerance)

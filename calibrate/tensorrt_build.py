@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from realnet_edge.bundle import EngineKey, EngineTarget, changed, load_bundle
 from realnet_edge.calibrate.engine_files import graph_files
+from realnet_edge.calibrate.rrs_choice import NATIVE, choose_rrs
 from realnet_edge.errors import BundleError
 from realnet_edge.files import sha256_file
+from realnet_edge.kernels.kernel_set import KernelSet
 from realnet_edge.runtime.backends import import_backend
 from realnet_edge.runtime.tensorrt import EngineBuild, EngineOptions, engine_from_onnx
 from realnet_edge.runtime.tensorrt.progress import Progress
@@ -29,7 +31,7 @@ class PlanBuild:
     Attributes:
         files: name inside a bundle -> file.
         key: of the engine.
-        notes: for the manifest: what the build took; empty where the engine at hand fitted.
+        notes: for the manifest: how RRS is computed, and what the build took where there was one.
     """
 
     files: dict[str, Path]
@@ -48,6 +50,8 @@ def plan_from_onnx(
     at_hand: Path,
     progress: Progress,
     tell: Tell,
+    rrs: str = NATIVE,
+    kernels: Path = Path(),
 ) -> PlanBuild:
     """Build an engine for this machine's GPU, unless the bundle at hand has the very same one.
 
@@ -60,16 +64,23 @@ def plan_from_onnx(
         timing_cache: folder for files of measured kernels.
         at_hand: folder of the bundle that would be replaced, whether it is there or not.
         progress: told of the share that is done.
-        tell: told why the engine is built anew, and what the build took.
+        tell: told how RRS is computed, why the engine is built anew, and what the build took.
+        rrs, kernels: how RRS shall be computed, and the folder of compiled kernels, see `choose_rrs`.
 
     Raises:
         BackendError, ExportError, ConfigError: see `engine_from_onnx`; also no TensorRT or no GPU here.
+        KernelError: see `choose_rrs`.
     """
     trt = import_backend("tensorrt", precision)
-    return plan_from_graph(
+    target = target_here(trt)
+    graph = graph_in_precision(source, folder, precision)
+    portable = options.hardware_compatible or options.version_compatible
+    chosen = choose_rrs(rrs, trt, target.compute_capability, graph, folder / "rrs", kernels, portable)
+    tell(str(chosen))
+    plan = plan_from_graph(
         trt,
-        target_here(trt),
-        graph_in_precision(source, folder, precision),
+        target,
+        chosen.graph,
         folder,
         precision,
         options,
@@ -78,7 +89,9 @@ def plan_from_onnx(
         at_hand=at_hand,
         progress=progress,
         tell=tell,
+        kernels=chosen.kernels,
     )
+    return replace(plan, notes={"rrs": chosen.note, **plan.notes})
 
 
 def plan_from_graph(
@@ -94,6 +107,7 @@ def plan_from_graph(
     at_hand: Path,
     progress: Progress,
     tell: Tell,
+    kernels: KernelSet | None = None,
 ) -> PlanBuild:
     """`plan_from_onnx` for a graph whose types are settled; needs neither torch nor onnx.
 
@@ -101,6 +115,7 @@ def plan_from_graph(
         trt: the module, `tensorrt` or `tensorrt_rtx`.
         target: this machine, as `target_here` describes it.
         graph: ONNX file in the precision that was asked for; external data lie beside it.
+        kernels: what RRS's plugin launches; None for a graph whose RRS TensorRT computes by its own layers.
 
     The other arguments and errors are those of `plan_from_onnx`.
     """
@@ -111,13 +126,16 @@ def plan_from_graph(
         profile=options.batch,
         settings=options.settings(),
         calibration_sha256=calibration_sha256,
+        plugins_sha256=None if kernels is None else kernels.sha256,
     )
     reusable = reusable_engine(at_hand, key, tell)
     if reusable is not None:
         return PlanBuild({ENGINE_NAME: reusable}, key, {})
     plan = folder / ENGINE_NAME
     cache = timing_cache / timing_cache_name(target)
-    build = engine_from_onnx(trt, graph, plan, options, timing_cache=cache, progress=progress)
+    build = engine_from_onnx(
+        trt, graph, plan, options, kernels=kernels, timing_cache=cache, progress=progress
+    )
     tell(describe_build(describe(trt), build))
     return PlanBuild({ENGINE_NAME: plan}, key, {"engine_build": vars(build)})
 

@@ -3,7 +3,8 @@
 Names say what a kernel takes: `f32` and `f16` (what it reads and what it writes), `nchw` and `nhwc`, `b4` for
 four blocks, `std` with standardisation. Sizes are parameters, so that one entry serves every network of that
 many blocks. The catalogue holds what presets and the published network need; kernels of any other number of
-blocks are found by their name.
+blocks are found by their name. Squared residuals that are too large for float16 are written as its largest
+number.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _LAYOUTS = ("nchw", "nhwc")
 _CASTS = (("f32", "f32"), ("f32", "f16"), ("f16", "f16"))
 
 
-def _tile(layout: str) -> tuple[int, int]:
+def tile(layout: str) -> tuple[int, int]:
     """Channels and pixels of a tile that is long along what lies side by side in memory."""
     return (SIDE_BY_SIDE, TILE // SIDE_BY_SIDE) if layout == "nhwc" else (1, TILE)
 
@@ -44,7 +45,7 @@ def _rrs_pool(counts: Iterable[int]) -> Iterator[KernelSpec]:
     for dtype in _POINTERS:
         for layout in _LAYOUTS:
             for blocks in counts:
-                channels, pixels = _tile(layout)
+                channels, pixels = tile(layout)
                 yield KernelSpec(
                     f"rrs_pool_{dtype}_{layout}_b{blocks}",
                     "realnet_edge.kernels.rrs_select_triton:rrs_pool_kernel",
@@ -76,11 +77,20 @@ def _rrs_rank() -> Iterator[KernelSpec]:
         )
 
 
+def _rrs_place() -> Iterator[KernelSpec]:
+    yield KernelSpec(
+        "rrs_place",
+        "realnet_edge.kernels.rrs_place_triton:rrs_place_kernel",
+        {**dict.fromkeys(("indices", "source"), "*i64"), **dict.fromkeys(("planes", "columns"), "i32")},
+        {"PLACED": PLACED, "COMPARED": COMPARED},
+    )
+
+
 def _rrs_gather(counts: Iterable[int]) -> Iterator[KernelSpec]:
     for read, written in _CASTS:
         for layout in _LAYOUTS:
             for blocks in counts:
-                places, pixels = _tile(layout)
+                places, pixels = tile(layout)
                 yield KernelSpec(
                     f"rrs_gather_{read}_{written}_{layout}_b{blocks}",
                     "realnet_edge.kernels.rrs_gather_triton:rrs_gather_kernel",
@@ -93,6 +103,7 @@ def _rrs_gather(counts: Iterable[int]) -> Iterator[KernelSpec]:
                     {
                         "CHANNELS_LAST": layout == "nhwc",
                         "OUT_CHANNELS_LAST": layout == "nhwc",
+                        "SATURATE": written == "f16",
                         "BLOCK_PLACES": places,
                         "BLOCK_PIXELS": pixels,
                     },
@@ -131,7 +142,7 @@ def _afs_gather() -> Iterator[KernelSpec]:
 
 def _kernels(counts: Sequence[int]) -> tuple[KernelSpec, ...]:
     """All kernels, RRS's for networks of these numbers of blocks."""
-    return (*_afs_gather(), *_rrs_pool(counts), *_rrs_rank(), *_rrs_gather(counts))
+    return (*_afs_gather(), *_rrs_pool(counts), *_rrs_rank(), *_rrs_place(), *_rrs_gather(counts))
 
 
 CATALOGUE: tuple[KernelSpec, ...] = _kernels(BLOCKS)

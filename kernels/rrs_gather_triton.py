@@ -10,6 +10,8 @@ from torch import Tensor
 from realnet_edge.kernels.residual_triton import Blocks, evaluated
 from realnet_edge.kernels.tile_sizes import SIDE_BY_SIDE, TILE
 
+LARGEST_HALF = tl.constexpr(65504.0)
+
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton ships no types
 def rrs_gather_kernel(
@@ -25,12 +27,14 @@ def rrs_gather_kernel(
     places: tl.tensor,
     CHANNELS_LAST: tl.constexpr,
     OUT_CHANNELS_LAST: tl.constexpr,
+    SATURATE: tl.constexpr,
     BLOCK_PLACES: tl.constexpr,
     BLOCK_PIXELS: tl.constexpr,
 ) -> None:
     """Some pixels of some places of one sample, each place from the plane that `source` names.
 
-    Program (tile of pixels, tile of places, sample); `source` is int64 (N, places), -1 for zeros.
+    Program (tile of pixels, tile of places, sample); `source` is int64 (N, places), -1 for zeros. With
+    `SATURATE` a square that is too large for float16 becomes its largest number, not infinity.
     """
     sample = tl.program_id(2).to(tl.int64)
     place = tl.program_id(1) * BLOCK_PLACES + tl.arange(0, BLOCK_PLACES)
@@ -59,6 +63,8 @@ def rrs_gather_kernel(
                 CHANNELS_LAST,
             )
         first_plane += channels[block]
+    if SATURATE:
+        value = tl.minimum(value, LARGEST_HALF, propagate_nan=tl.PropagateNan.ALL)
     place_stride = 1 if OUT_CHANNELS_LAST else pixels
     step = places if OUT_CHANNELS_LAST else 1
     target = out + sample * places * pixels + place[:, None] * place_stride + pixel * step
@@ -92,6 +98,7 @@ def launch_rrs_gather(blocks: Blocks, source: Tensor, out: Tensor, channels_last
             places,
             CHANNELS_LAST=blocks.channels_last,
             OUT_CHANNELS_LAST=channels_last,
+            SATURATE=False,
             BLOCK_PLACES=block_places,
             BLOCK_PIXELS=block_pixels,
             num_warps=4,

@@ -8,11 +8,7 @@ import triton.language as tl
 from torch import Tensor
 
 from realnet_edge.kernels.residual_triton import Blocks, evaluated
-from realnet_edge.kernels.tile_sizes import COMPARED, PLACED, SIDE_BY_SIDE, TILE
-
-# Programs that keep the largest GPU of today busy; with fewer planes their pixels are shared out.
-_BUSY = 512
-_MOST_PARTS = 16
+from realnet_edge.kernels.tile_sizes import COMPARED, PLACED, SIDE_BY_SIDE, TILE, pool_parts
 
 
 @triton.jit  # type: ignore[untyped-decorator]  # triton ships no types
@@ -215,8 +211,7 @@ def launch_rrs_pool(blocks: Blocks, planes: int) -> Tensor:
     block_channels = min(SIDE_BY_SIDE, triton.next_power_of_2(widest)) if blocks.channels_last else 1
     block_pixels = min(TILE // block_channels, triton.next_power_of_2(pixels))
     tiles = sum(triton.cdiv(block.shape[1], block_channels) for block in blocks.selected)
-    steps = triton.cdiv(pixels, block_pixels)
-    parts = max(1, min(_BUSY // (tiles * samples), steps, _MOST_PARTS))
+    parts = pool_parts(tiles, samples, triton.cdiv(pixels, block_pixels))
     pooled = torch.empty((2, samples, parts, planes), dtype=torch.float32, device=blocks.selected[0].device)
     with torch.cuda.device_of(pooled):
         rrs_pool_kernel[(tiles, parts, samples)](

@@ -14,6 +14,7 @@ WORKSPACE_VARIABLE = "REALNET_EDGE_WORKSPACE"
 CHECKPOINT_DOCUMENT = "checkpoint.json"
 # Beside the categories; a leading dot keeps it from being taken for one.
 TIMING_CACHES = ".tensorrt"
+KERNELS = ".kernels"
 _CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

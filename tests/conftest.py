@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -26,6 +27,10 @@ from realnet_edge.bundle import (
     Threshold,
     write_bundle,
 )
+from realnet_edge.kernels.catalogue import find_kernels
+from realnet_edge.kernels.compiled import CompiledKernel
+from realnet_edge.kernels.kernel_set import KernelSet, LoadedKernel
+from realnet_edge.kernels.ptxas import Resources
 
 if TYPE_CHECKING:
     import onnx
@@ -159,6 +164,15 @@ def toy_bundle(toy_onnx: Callable[..., Path]) -> Callable[..., Bundle]:
 
 
 @pytest.fixture(scope="session")
+def uncompiled() -> Callable[..., KernelSet]:
+    """`uncompiled(names)`: kernels as the compiler describes them, with their names for code.
+
+    Who only carries code, or computes by the names, needs no compiler.
+    """
+    return lambda names, sm=87: KernelSet({name: _uncompiled(name, sm) for name in names})
+
+
+@pytest.fixture(scope="session")
 def write_video() -> Callable[..., Path]:
     """`write_video(path, frames, size=(48, 64))`: frame i is flat, VIDEO_LEVELS[i % 3]."""
 
@@ -261,6 +275,36 @@ def _published_names(layout: str, use: str, index: int, kind: str) -> tuple[str,
 def _save(path: Path, picture: npt.NDArray[np.uint8]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path)
+
+
+def _uncompiled(name: str, sm: int) -> LoadedKernel:
+    (spec,) = find_kernels((name,))
+    code = name.encode()
+    about = CompiledKernel(
+        name=name,
+        sm=sm,
+        ptx_version=85,
+        cuda="12.5",
+        parameters=spec.parameters,
+        constants=dict(spec.constants),
+        aligned=tuple(spec.aligned),
+        num_warps=spec.num_warps,
+        num_stages=spec.num_stages,
+        fp_fusion=spec.fp_fusion,
+        threads_per_block=32 * spec.num_warps,
+        dynamic_shared=0,
+        scratch_parameters="stripped",
+        global_scratch=0,
+        profile_scratch=0,
+        triton="none",
+        ptxas="none",
+        resources=Resources(1, 0, 0, 0, 0),
+        source_sha256="0" * 64,
+        key="0" * 64,
+        ptx_sha256=None,
+        cubin_sha256=hashlib.sha256(code).hexdigest(),
+    )
+    return LoadedKernel(about, code)
 
 
 def _foreign_key(precision: str) -> EngineKey:

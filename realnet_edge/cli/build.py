@@ -68,6 +68,8 @@ def command(
     timing_cache: Path | None,
     prepare: bool,
     on_target: Path | None,
+    rrs: str,
+    kernels: Path | None,
     as_json: bool,
     **engine: Any,
 ) -> None:
@@ -111,6 +113,8 @@ def command(
         weight_bits,
         engine_options,
         timing_cache,
+        rrs,
+        kernels,
     )
     if prepare:
         write_prepared(place, category, precision, backend, data, options, as_json)

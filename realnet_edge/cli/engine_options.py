@@ -70,11 +70,23 @@ _timing_cache = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="TensorRT: folder where measured kernels are kept.  [default: in the workspace]",
 )
+_rrs = click.option(
+    "--rrs",
+    metavar="HOW",
+    default="auto",
+    show_default=True,
+    help="TensorRT: RRS by our own kernels (plugin), TensorRT's layers (native), or as there are kernels.",
+)
+_kernels = click.option(
+    "--kernels",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="TensorRT: folder of kernels compiled for --rrs plugin.  [default: .kernels in the workspace]",
+)
 
 
 def engine_options(command: _Command) -> _Command:
-    """Add the options; the command gets them as `timing_cache` and one keyword a field."""
-    for option in reversed((*_OPTIONS, _timing_cache)):
+    """Add the options; the command gets them as `timing_cache`, `rrs`, `kernels` and one keyword a field."""
+    for option in reversed((*_OPTIONS, _timing_cache, _rrs, _kernels)):
         command = option(command)
     return command
 

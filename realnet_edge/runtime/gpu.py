@@ -32,7 +32,7 @@ class CudaGpu:
 def cuda_devices() -> tuple[tuple[str, ...], str | None]:
     """Names of the NVIDIA GPUs that the driver reaches, and why there is none (None when there is one)."""
     try:
-        driver = _open_driver()
+        driver = open_driver()
         names = tuple(_name(driver, index) for index in range(_count(driver)))
     except BackendError as error:
         return (), str(error)
@@ -45,7 +45,7 @@ def first_gpu() -> CudaGpu:
     Raises:
         BackendError: no driver, or no GPU.
     """
-    driver = _open_driver()
+    driver = open_driver()
     if not _count(driver):
         raise BackendError("no NVIDIA GPU")
     version, parts = ctypes.c_int(), (ctypes.c_int(), ctypes.c_int())
@@ -57,7 +57,12 @@ def first_gpu() -> CudaGpu:
     return CudaGpu(_name(driver, 0), f"{parts[0].value}.{parts[1].value}", cuda)
 
 
-def _open_driver() -> ctypes.CDLL:
+def open_driver() -> ctypes.CDLL:
+    """The driver's own library, initialised.
+
+    Raises:
+        BackendError: there is none, or it does not start.
+    """
     try:
         driver = ctypes.CDLL(_DRIVER)
     except OSError as error:

@@ -54,6 +54,8 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         (("--weight-bits", "7"), BuildOptions(weight_bits=7)),
         (("--tolerance", "0.002"), BuildOptions(tolerance=0.002)),
         (("--timing-cache", "caches"), BuildOptions(timing_cache=Path("caches"))),
+        (("--rrs", "plugin"), BuildOptions(rrs="plugin")),
+        (("--kernels", "compiled"), BuildOptions(kernels=Path("compiled"))),
         (("--batch", "2:4:8"), BuildOptions(engine=EngineOptions(batch=(2, 4, 8)))),
         (("--workspace-limit", "512"), BuildOptions(engine=EngineOptions(workspace_mb=512))),
         (("--builder-level", "5"), BuildOptions(engine=EngineOptions(builder_level=5))),
@@ -93,13 +95,24 @@ def test_what_tensorrts_builder_cannot_take_is_refused_with_the_reason(
     assert says in " ".join(result.stderr.split())
 
 
-def test_tensorrts_settings_are_refused_for_another_backend(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (("--tf32",), "settings of TensorRT's builder mean nothing to onnxruntime"),
+        (("--kernels", "compiled"), "settings of TensorRT's builder mean nothing to onnxruntime"),
+        (("--rrs", "plugin"), "onnxruntime cannot compute RRS as a plugin: its kernels are CUDA code"),
+        (("--rrs", "fused"), "rrs is 'fused': use auto, plugin, native"),
+    ],
+)
+def test_tensorrts_settings_are_refused_for_another_backend(
+    given: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
     (tmp_path / "part/checkpoint").mkdir(parents=True)
     (tmp_path / "part/checkpoint/checkpoint.json").touch()
     arguments = ["build", "--category", "part", "--precision", "fp32", "--workspace", str(tmp_path)]
-    result = CliRunner().invoke(cli, [*arguments, "--backend", "onnxruntime", "--tf32"])
+    result = CliRunner().invoke(cli, [*arguments, "--backend", "onnxruntime", *given])
     assert result.exit_code == 2
-    assert "settings of TensorRT's builder mean nothing to onnxruntime" in result.stderr
+    assert says in " ".join(result.stderr.split())
 
 
 def test_category_precision_backend_and_folders_reach_the_build(started: Any) -> None:

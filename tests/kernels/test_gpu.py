@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 import torch
 
 from realnet_edge.config import ModelConfig
 from realnet_edge.kernels.afs import afs_gather
 from realnet_edge.kernels.afs_reference import afs_gather_reference
+from realnet_edge.kernels.ahead_of_time import compile_kernels
+from realnet_edge.kernels.catalogue import EPS, find_kernels
+from realnet_edge.kernels.kernel_set import KernelSet, load_kernel_set
 from realnet_edge.kernels.rrs import rrs_gather, rrs_moments, rrs_select
+from realnet_edge.kernels.rrs_call import RrsCall
+from realnet_edge.kernels.rrs_plan import RrsLayout, RrsSizes, plan_rrs
 from realnet_edge.kernels.rrs_reference import (
+    mask_planes,
     residual_planes,
     rrs_gather_reference,
     rrs_scores_reference,
+    take_planes,
 )
+from realnet_edge.kernels.targets import find_target
 from realnet_edge.model import RealNet
+from realnet_edge.runtime.cuda.kernels import DriverLauncher
 
 pytestmark = [
     pytest.mark.gpu,
@@ -87,3 +98,62 @@ def test_a_training_step_gives_the_gradients_of_the_plain_path() -> None:
         found.append([p.grad.clone() for p in model.reconstruction.parameters() if p.grad is not None])
     for plain, fused in zip(*found, strict=True):
         torch.testing.assert_close(fused, plain, rtol=1e-3, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def compiled_here(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., KernelSet]:
+    """Kernels compiled ahead of time for this GPU, as a bundle's engine carries them."""
+    folder = tmp_path_factory.mktemp("kernels")
+    major, minor = torch.cuda.get_device_capability()
+    sm = 10 * major + minor
+
+    def make(names: Sequence[str]) -> KernelSet:
+        (result,) = compile_kernels(find_kernels(names), [find_target(sm)], folder)
+        assert result.error is None
+        return load_kernel_set(folder, sm, names)
+
+    return make
+
+
+@pytest.mark.parametrize("all_planes", [False, True])
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize(("read", "written"), [("f32", "f32"), ("f16", "f16")])
+@pytest.mark.parametrize("samples", [1, 3])
+def test_compiled_kernels_compute_rrs_as_the_plugin_launches_them(
+    samples: int,
+    read: str,
+    written: str,
+    last: bool,
+    all_planes: bool,
+    compiled_here: Callable[..., KernelSet],
+) -> None:
+    shapes, kept = SHAPES["non-dividing"], (11, 13)
+    dtypes = {"f32": torch.float32, "f16": torch.float16}
+    memory = torch.channels_last if last else torch.contiguous_format
+    sides = [
+        [
+            torch.randn(samples, *shape, device="cuda").to(dtypes[read], memory_format=memory)
+            for shape in shapes
+        ]
+        for _ in range(2)
+    ]
+    planes = sum(shape[0] for shape in shapes)
+    mean, variance = torch.rand(planes, device="cuda"), torch.rand(planes, device="cuda") + 0.5
+    layout = RrsLayout(len(shapes), read, written, last, all_planes)
+    sizes = RrsSizes(samples, tuple(shapes), *kept)
+    places = planes if all_planes else sum(kept)
+    out = torch.full((samples, places, *shapes[0][1:]), torch.nan, device="cuda", dtype=dtypes[written])
+    out = out.contiguous(memory_format=memory)
+    indices = torch.full((samples, sum(kept)), -7, device="cuda")
+    workspace = torch.full((plan_rrs(layout, sizes).workspace,), 255, device="cuda", dtype=torch.uint8)
+    call = RrsCall(layout, sizes, compiled_here(layout.kernels), DriverLauncher())
+    inputs = [t.data_ptr() for t in (*sides[0], *sides[1], mean, variance)]
+    stream = torch.cuda.current_stream().cuda_stream
+    call.run(inputs, [out.data_ptr(), indices.data_ptr()], workspace.data_ptr(), stream)
+    expected = rrs_select(*sides, mean, variance, EPS, *kept)
+    assert torch.equal(indices, expected)
+    hand_on = mask_planes if all_planes else take_planes
+    tolerance = 2e-3 if written == "f16" else 1e-5
+    torch.testing.assert_close(
+        out.float(), hand_on(residual_planes(*sides), indices), rtol=tolerance, atol=tolerance
+    )

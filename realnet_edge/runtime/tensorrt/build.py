@@ -11,9 +11,12 @@ from typing import Any
 
 from realnet_edge.errors import BackendError, ExportError
 from realnet_edge.files import atomic_path
+from realnet_edge.kernels.kernel_set import KernelSet
 from realnet_edge.runtime.tensorrt import versions
+from realnet_edge.runtime.tensorrt.local_functions import without_functions
 from realnet_edge.runtime.tensorrt.messages import Messages
 from realnet_edge.runtime.tensorrt.options import EngineOptions
+from realnet_edge.runtime.tensorrt.plugins import has_plugin, rrs_registered
 from realnet_edge.runtime.tensorrt.progress import Phases, Progress, monitor, run_cancellable
 
 INPUT = "image"
@@ -49,12 +52,13 @@ class ParsedNetwork:
     messages: Messages
 
 
-def network_from_onnx(trt: Any, source: Path) -> ParsedNetwork:
+def network_from_onnx(trt: Any, source: Path, plugin: bool = False) -> ParsedNetwork:
     """Parse an engine graph into a strongly typed network.
 
     Args:
         trt: the module, `tensorrt` or `tensorrt_rtx`.
         source: ONNX file; external data lie beside it.
+        plugin: RRS must become the plugin that is registered, not the function's body in the file.
 
     Raises:
         ExportError: TensorRT does not take it; the message names the nodes with their operators.
@@ -63,7 +67,7 @@ def network_from_onnx(trt: Any, source: Path) -> ParsedNetwork:
     builder = trt.Builder(messages.logger)
     network = builder.create_network(versions.strongly_typed(trt))
     parser = trt.OnnxParser(network, messages.logger)
-    if not parser.parse_from_file(str(source)):
+    if not _parse(trt, parser, source, plugin):
         raise ExportError(
             f"{source}: {versions.describe(trt)} does not take this graph. {_parser_errors(parser, messages)}"
         )
@@ -73,7 +77,18 @@ def network_from_onnx(trt: Any, source: Path) -> ParsedNetwork:
             f"{source}: quantised to uint8, which TensorRT takes with a wrong range ({uint8[0]}). Quantise "
             "symmetrically, to int8 with zero points of 0."
         )
+    if plugin and not has_plugin(trt, network):
+        raise ExportError(
+            f"{source}: {versions.describe(trt)} did not take RRS's plugin for any node. It said: "
+            f"{messages.last(errors_only=False) or 'nothing'}. Build with --rrs native."
+        )
     return ParsedNetwork(trt, builder, network, parser, messages)
+
+
+def _parse(trt: Any, parser: Any, source: Path, plugin: bool) -> bool:
+    if not plugin or versions.plugins_over_functions(trt):
+        return bool(parser.parse_from_file(str(source)))
+    return bool(parser.parse(without_functions(source.read_bytes()), str(source)))
 
 
 def engine_from_onnx(
@@ -82,6 +97,7 @@ def engine_from_onnx(
     target: Path,
     options: EngineOptions,
     *,
+    kernels: KernelSet | None = None,
     timing_cache: Path | None = None,
     progress: Progress | None = None,
 ) -> EngineBuild:
@@ -94,6 +110,8 @@ def engine_from_onnx(
         source: ONNX file whose types settle the precision; external data lie beside it.
         target: the engine file.
         options: batches and settings of the builder.
+        kernels: compiled for this GPU: RRS becomes a plugin that launches them. None for a graph without the
+            plugin's node, or whose body is to be taken.
         timing_cache: file of measured kernels, read if it is there and fits this machine, and written after;
             None keeps none.
         progress: told of the share that is done.
@@ -103,7 +121,23 @@ def engine_from_onnx(
         BackendError: no engine came of it; the message has TensorRT's own and what to try.
         ConfigError: a setting that this release does not have.
     """
-    parsed = network_from_onnx(trt, source)
+    if kernels is not None:
+        with rrs_registered(trt, kernels):
+            parsed = network_from_onnx(trt, source, plugin=True)
+            return _built(parsed, source, target, options, timing_cache, progress)
+    return _built(network_from_onnx(trt, source), source, target, options, timing_cache, progress)
+
+
+def _built(
+    parsed: ParsedNetwork,
+    source: Path,
+    target: Path,
+    options: EngineOptions,
+    timing_cache: Path | None,
+    progress: Progress | None,
+) -> EngineBuild:
+    """The parsed network as an engine."""
+    trt = parsed.trt
     config = configure(parsed, options)
     cancelled = threading.Event()
     what = f"building the {versions.flavour(trt)} engine"

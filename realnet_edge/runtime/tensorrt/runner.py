@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from realnet_edge.runtime.tensorrt.engine import (
     load_engine,
     read_tensors,
 )
+from realnet_edge.runtime.tensorrt.plugins import plugin_said, rrs_registered
 from realnet_edge.runtime.tensorrt.target import import_flavour, refuse_foreign, target_here
 
 # All bits set: NaN as float32, -1 as int32. What an engine leaves unwritten shows; it is no result.
@@ -84,7 +85,12 @@ class TensorRtRunner(Runner):
         with ExitStack() as undo:
             device = open_device()
             undo.callback(device.close)
-            loaded = load_engine(trt, self._model_path, bool(self._key.settings.get("version_compatible")))
+            # An engine's own kernels travel in it; what it calls them by does not.
+            none: list[Exception] = []
+            plugins = self._key.plugins_sha256 is not None
+            with rrs_registered(trt, None) if plugins else nullcontext(none) as failures:
+                portable = bool(self._key.settings.get("version_compatible"))
+                loaded = load_engine(trt, self._model_path, portable)
             image, outputs = read_tensors(
                 trt, loaded.engine, self._model_path, self.input_size, self.batch_range
             )
@@ -94,7 +100,9 @@ class TensorRtRunner(Runner):
                     f"{self._model_path}: TensorRT made no context for this engine. It said: "
                     f"{loaded.messages.last() or 'nothing'}. Is the GPU's memory full?"
                 )
-            self._session = _Session(device, loaded, context, image, outputs, self.batch_range[1], capture)
+            self._session = _Session(
+                device, loaded, context, image, outputs, self.batch_range[1], capture, failures
+            )
             undo.pop_all()
 
     def _close(self) -> None:
@@ -143,8 +151,10 @@ class _Session:
         outputs: list[Tensor],
         largest: int,
         capture: bool,
+        plugin_failures: list[Exception],
     ) -> None:
         self._device, self._loaded, self._context = device, loaded, context
+        self._plugin_failures = plugin_failures
         self._image, self._outputs = image, outputs
         self._capture = capture
         self._graph: Graph | None = None
@@ -251,5 +261,6 @@ class _Session:
     def _failed(self, what: str) -> str:
         said = self._loaded.messages.last(errors_only=False) or "nothing"
         return (
-            f"TensorRT failed to {what}. It said: {said}. Open the engine anew; if it stays, build it again."
+            f"TensorRT failed to {what}. It said: {said}. {plugin_said(self._plugin_failures)} Open the "
+            "engine anew; if it stays, build it again."
         )

@@ -6,6 +6,9 @@ TensorRT for RTX 1.7. The module is always passed in: both flavours can be insta
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from pathlib import Path
 from typing import Any
 
 from realnet_edge.errors import BackendError, ConfigError
@@ -52,6 +55,48 @@ def has_timing_cache(trt: Any) -> bool:
     return not is_rtx(trt)
 
 
+def plugins_over_functions(trt: Any) -> bool:
+    """Whether the parser prefers a plugin to a local function of the same name: from TensorRT 10.7 on.
+
+    Before it, a graph must not hold the function if the plugin shall be found.
+    """
+    return is_rtx(trt) or _release(trt) >= (10, 7)
+
+
+def why_no_plugin(trt: Any) -> str | None:
+    """Why Python plugins cannot be used with this release; None where they can."""
+    if not hasattr(trt, "IPluginCreatorV3One"):
+        return f"{describe(trt)} has no IPluginV3, TensorRT 10.0 and newer have"
+    return None
+
+
+def prepare_plugins(trt: Any) -> None:
+    """Let the parser of TensorRT for RTX find its library, which it looks for by a name that its wheel lacks.
+
+    At the first plugin's node it opens `libtensorrt_rtx.so`, and ends the process if there is none.
+
+    Raises:
+        BackendError: the wheel's folder cannot be written to; the message gives the command.
+    """
+    if not is_rtx(trt) or sys.platform != "linux":
+        return
+    spec = importlib.util.find_spec(f"{RTX}_libs")
+    folder = Path(spec.origin).parent if spec is not None and spec.origin else None
+    # Without the wheel's own libraries they were installed where the loader looks, under both names.
+    for library in [] if folder is None else folder.glob("libtensorrt_rtx.so.*"):
+        link = library.with_suffix("")
+        try:
+            if not link.exists():
+                link.symlink_to(library.name)
+        except FileExistsError:
+            pass
+        except OSError as error:
+            raise BackendError(
+                f"plugins of {describe(trt)} need {link}, which cannot be made here ({error}). Make it with "
+                f"`ln -s {library.name} {link}`, or build with --rrs native."
+            ) from error
+
+
 def make_hardware_compatible(trt: Any, config: Any) -> None:
     """Let the engine run on every GPU from Ampere on.
 
@@ -83,3 +128,8 @@ def create_context(trt: Any, engine: Any, cuda_graphs: bool) -> tuple[Any, bool]
     if config.cuda_graph_strategy != wanted:
         raise BackendError(f"{describe(trt)} did not take the CUDA graph strategy {wanted.name}.")
     return engine.create_execution_context(config), False
+
+
+def _release(trt: Any) -> tuple[int, ...]:
+    """(major, minor)."""
+    return tuple(int(part) for part in str(trt.__version__).split(".")[:2])
