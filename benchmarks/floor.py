@@ -6,7 +6,8 @@ Two things bound it: every weight is read from memory once a call, and every mul
 Weights and operations are counted in the very graphs that engines are built from (`build --prepare --backend
 tensorrt` leaves them in the workspace), bandwidth and peaks are measured here: copying a large tensor, and
 large matrix products in each type that occurs. The floor is the larger of the two times: activations, which
-an engine may keep on the chip, are left out. Rows of bench/latest get it beside them, appended to
+an engine may keep on the chip, are left out. On a processor only FP32 means anything: PyTorch's products in
+other types are no peak there. Rows of bench/latest get it beside them, appended to
 benchmarks/results/floor.csv.
 """
 
@@ -28,6 +29,8 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 from onnx import TensorProto, inliner
+
+from realnet_edge.bundle import GPU_BACKENDS
 
 HEAVY = ("Conv", "ConvTranspose", "MatMul", "Gemm")
 TYPES = {"float32": "fp32", "float16": "fp16"}
@@ -170,7 +173,8 @@ def main() -> None:
     peaks = measured_peaks(device, {kind for work in works.values() for kind in work.operations})
     rows: list[dict[str, object]] = []
     for row in measured:
-        if row["precision"] in works:
+        # What another device computed is not bounded by this one.
+        if row["precision"] in works and (row["backend"] in GPU_BACKENDS) == (device.type == "cuda"):
             work = works[row["precision"]]
             floor = work.floor_ms(row["batch"], rate, peaks)
             shown = f"{row['backend']:24} {row['precision']} batch {row['batch']:2}"
@@ -198,6 +202,8 @@ def main() -> None:
                     "device": row["device"],
                 }
             )
+    if not rows:
+        raise SystemExit(f"{paths}: bench/latest has no row of an engine that ran on {device.type}")
     append_rows(RESULTS / "floor.csv", rows)
 
 
