@@ -6,7 +6,8 @@ Two things bound it: every weight is read from memory once a call, and every mul
 Weights and operations are counted in the very graphs that engines are built from (`build --prepare --backend
 tensorrt` leaves them in the workspace), bandwidth and peaks are measured here: copying a large tensor, and
 large matrix products in each type that occurs. The floor is the larger of the two times: activations, which
-an engine may keep on the chip, are left out. Rows of bench/latest get it beside them, appended to
+an engine may keep on the chip, are left out. On a processor only FP32 means anything: PyTorch's products in
+other types are no peak there. Rows of bench/latest get it beside them, appended to
 benchmarks/results/floor.csv.
 """
 
@@ -15,17 +16,24 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shutil
+import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import onnx
-from onnx import TensorProto, inliner, shape_inference
+import onnxruntime
+from onnx import TensorProto, inliner
+
+from realnet_edge.bundle import GPU_BACKENDS
 
 HEAVY = ("Conv", "ConvTranspose", "MatMul", "Gemm")
-TYPES = {TensorProto.FLOAT: "fp32", TensorProto.FLOAT16: "fp16"}
+TYPES = {"float32": "fp32", "float16": "fp16"}
 BYTES = {TensorProto.FLOAT: 4, TensorProto.FLOAT16: 2, TensorProto.INT8: 1, TensorProto.INT64: 8}
 
 
@@ -56,35 +64,50 @@ class Work:
 def work_of(path: Path) -> Work:
     """Count what an ONNX engine graph takes.
 
+    Shapes are those of a run of one black image: inference by rules does not get through RRS.
+
     Raises:
-        SystemExit: the shape of a layer cannot be told.
+        SystemExit: the size of the image is not part of the graph.
     """
     model = inliner.inline_local_functions(onnx.load(path, load_external_data=False))
-    # The first axis of every shape that hangs on it becomes known.
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-    del model.graph.value_info[:]
-    graph = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
-    known = {value.name: value.type.tensor_type for value in (*graph.input, *graph.output, *graph.value_info)}
-    shapes = {name: [dim.dim_value for dim in kind.shape.dim] for name, kind in known.items()}
-    shapes |= {constant.name: list(constant.dims) for constant in graph.initializer}
-    types = {name: kind.elem_type for name, kind in known.items()}
-    producers = {name: node.op_type for node in graph.node for name in node.output}
+    heavy = [node for node in model.graph.node if node.op_type in HEAVY]
+    constants = {constant.name: list(constant.dims) for constant in model.graph.initializer}
+    names = {name for node in heavy for name in (*node.input[:2], node.output[0])} - set(constants)
+    values = _values(model, path, sorted(names))
+    shapes = {name: list(value.shape) for name, value in values.items()} | constants
+    producers = {name: node.op_type for node in model.graph.node for name in node.output}
     operations: Counter[str] = Counter()
-    for node in graph.node:
-        if node.op_type in HEAVY:
-            both = [producers.get(name) == "DequantizeLinear" for name in node.input[:2]]
-            kind = "int8" if all(both) else TYPES[types[node.output[0]]]
-            operations[kind] += _operations(node, shapes, path)
-    return Work(_weight_bytes(graph), dict(operations))
+    for node in heavy:
+        both = [producers.get(name) == "DequantizeLinear" for name in node.input[:2]]
+        kind = "int8" if all(both) else TYPES[values[node.output[0]].dtype.name]
+        operations[kind] += _operations(node, shapes)
+    return Work(_weight_bytes(model.graph), dict(operations))
 
 
-def _operations(node: onnx.NodeProto, shapes: Mapping[str, list[int]], path: Path) -> int:
-    """Twice the multiplications: each result, times the length of the sum behind it."""
-    image, weight, out = (shapes.get(name, []) for name in (*node.input[:2], node.output[0]))
-    if not image or not weight or 0 in (*image, *weight, *out):
-        raise SystemExit(
-            f"{path}: the shape at {node.op_type} {node.name} is not known, so nothing is counted"
+def _values(model: onnx.ModelProto, path: Path, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """Inner values of a graph, by name, for one black image."""
+    image = model.graph.input[0]
+    _, *size = (dim.dim_value for dim in image.type.tensor_type.shape.dim)
+    if not all(size):
+        raise SystemExit(f"{path}: the size of its image is open, so nothing is counted")
+    present = {output.name for output in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        for weights in path.parent.glob(f"{path.name}.*"):
+            shutil.copy(weights, folder)
+        onnx.save(model, Path(folder, path.name))
+        session = onnxruntime.InferenceSession(
+            Path(folder, path.name), options, providers=["CPUExecutionProvider"]
         )
+    black = np.zeros((1, *size), onnx.helper.tensor_dtype_to_np_dtype(image.type.tensor_type.elem_type))
+    return dict(zip(names, session.run(list(names), {image.name: black}), strict=True))
+
+
+def _operations(node: onnx.NodeProto, shapes: Mapping[str, list[int]]) -> int:
+    """Twice the multiplications: each result, times the length of the sum behind it."""
+    image, weight, out = (shapes[name] for name in (*node.input[:2], node.output[0]))
     if node.op_type == "Conv":
         return 2 * math.prod(out) * math.prod(weight[1:])
     if node.op_type == "ConvTranspose":
@@ -150,7 +173,8 @@ def main() -> None:
     peaks = measured_peaks(device, {kind for work in works.values() for kind in work.operations})
     rows: list[dict[str, object]] = []
     for row in measured:
-        if row["precision"] in works:
+        # What another device computed is not bounded by this one.
+        if row["precision"] in works and (row["backend"] in GPU_BACKENDS) == (device.type == "cuda"):
             work = works[row["precision"]]
             floor = work.floor_ms(row["batch"], rate, peaks)
             shown = f"{row['backend']:24} {row['precision']} batch {row['batch']:2}"
@@ -178,6 +202,8 @@ def main() -> None:
                     "device": row["device"],
                 }
             )
+    if not rows:
+        raise SystemExit(f"{paths}: bench/latest has no row of an engine that ran on {device.type}")
     append_rows(RESULTS / "floor.csv", rows)
 
 

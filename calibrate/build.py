@@ -22,6 +22,7 @@ from realnet_edge.errors import ConfigError
 from realnet_edge.export import TorchRunner
 from realnet_edge.export.onnx_export import MODEL_NAME, TOLERANCE
 from realnet_edge.imaging import load_batch
+from realnet_edge.installed import ONNXRUNTIME
 from realnet_edge.runtime import DEFAULT_BATCH_RANGE, best_backend, open_runner, require_backend
 from realnet_edge.runtime.machine import int8_saturates, refuse_saturation
 from realnet_edge.runtime.tensorrt import EngineOptions
@@ -29,7 +30,7 @@ from realnet_edge.workspace import KERNELS, TIMING_CACHES, Workspace
 
 DEFAULT_FPR = 0.02
 # What takes part beside the backend; its versions go into the manifest.
-PACKAGES = ("torch", "onnx", "onnxruntime", "numpy")
+PACKAGES = ("torch", "onnx", *ONNXRUNTIME, "numpy")
 # ONNX Runtime's int8 kernels give int8, too coarse for what the residuals are the small difference of: with
 # all layers in INT8 a screw model's image AUROC fell from 70.5 to 32.1. OpenVINO's give float; a backbone of
 # depthwise convolutions still costs it more accuracy than INT8 there saves time, and so do the raw features,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from realnet_edge import __version__
+from realnet_edge.installed import installed_versions
 from realnet_edge.runtime.backends import detect_backend
 from realnet_edge.runtime.machine import describe_machine
 
@@ -21,7 +21,7 @@ def builder_facts(backend: str, packages: Sequence[str]) -> dict[str, Any]:
     """
     machine = describe_machine()
     info = detect_backend(backend)
-    versions = {name: found for name in packages if (found := _version(name))}
+    versions = installed_versions(packages)
     return {
         "versions": {"realnet-edge": __version__, backend: info.version or "unknown", **versions},
         "device": ", ".join(info.devices),
@@ -31,10 +31,3 @@ def builder_facts(backend: str, packages: Sequence[str]) -> dict[str, Any]:
         "system": machine.system,
         "python": platform.python_version(),
     }
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None

@@ -20,6 +20,7 @@ from realnet_edge.calibrate.measure import Progress, drift
 from realnet_edge.calibrate.tensorrt_build import Tell, plan_from_graph
 from realnet_edge.calibrate.threshold import conformal_threshold
 from realnet_edge.errors import BundleError, ConfigError, GateError
+from realnet_edge.installed import ONNXRUNTIME
 from realnet_edge.runtime import Prediction, Runner, open_runner, require_backend
 from realnet_edge.runtime.backends import import_backend
 from realnet_edge.runtime.tensorrt import EngineOptions
@@ -142,7 +143,7 @@ def _manifest(prepared: Bundle, built: Engine) -> Manifest:
         stated,
         batch=profile,
         engine=next(iter(built.files)),
-        builder={**builder_facts(stated.backend, ("onnxruntime", "numpy")), **built.notes, **origin},
+        builder={**builder_facts(stated.backend, (*ONNXRUNTIME, "numpy")), **built.notes, **origin},
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         files=dict.fromkeys(built.files, ""),
         engine_key=built.key,

@@ -7,7 +7,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from realnet_edge.export.pool_residuals import POOL_RESIDUALS
 from realnet_edge.export.report import REPORT_NAME, ExportReport
 from realnet_edge.export.simplify import simplify
 from realnet_edge.files import atomic_folder, sha256_file, write_json
+from realnet_edge.installed import ONNXRUNTIME, installed_versions
 from realnet_edge.model.checkpoint import Checkpoint
 
 _LAYERS = ("Conv", "ConvTranspose")
@@ -41,7 +41,7 @@ SINGLE_FILE_LIMIT = 2_000_000_000
 MIN_IMAGES = 2
 # What is rewritten once only the engine's outputs are given out.
 PASSES = (FOLD_BATCHNORM, FOLD_SELECTION, FUSE_ATTENTION, POOL_RESIDUALS)
-_VERSIONED = ("torch", "onnx", "onnxscript", "onnxruntime", "timm")
+_VERSIONED = ("torch", "onnx", "onnxscript", *ONNXRUNTIME, "timm")
 
 
 def onnx_from_checkpoint(
@@ -97,7 +97,7 @@ def onnx_from_checkpoint(
             tolerance=tolerance,
             passes=passes,
             parity=parity,
-            versions={"realnet-edge": __version__, **{name: version(name) for name in _VERSIONED}},
+            versions={"realnet-edge": __version__, **installed_versions(_VERSIONED)},
         )
         write_json(folder / REPORT_NAME, report.to_dict())
     return report

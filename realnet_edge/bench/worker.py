@@ -7,7 +7,6 @@ with one JSON line; it ends when its standard input does.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -26,21 +25,14 @@ from realnet_edge.bench.predictions import predict
 from realnet_edge.bundle import BACKENDS, load_bundle
 from realnet_edge.errors import RealnetEdgeError
 from realnet_edge.files import read_json
+from realnet_edge.installed import ONNXRUNTIME, installed_versions
 from realnet_edge.runtime import Runner, open_runner
 
-# Of the first three a machine has one; the others are providers in packages of their own.
-_ONNXRUNTIME = (
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "onnxruntime-trt-rtx",
-    "onnxruntime-ep-nv-tensorrt-rtx-cu12",
-    "onnxruntime-ep-nv-tensorrt-rtx-cu13",
-)
 _PACKAGES = {
     "pytorch": ("torch", "timm"),
     "openvino": ("openvino",),
     "tensorrt": ("tensorrt", "tensorrt-rtx-cu13"),
-    **{backend: _ONNXRUNTIME for backend in BACKENDS if backend.startswith("onnxruntime")},
+    **{backend: ONNXRUNTIME for backend in BACKENDS if backend.startswith("onnxruntime")},
 }
 
 _Command = Callable[..., dict[str, Any]]
@@ -92,8 +84,8 @@ class _Engine:
 
     def facts(self) -> dict[str, Any]:
         """What it says of itself."""
-        names = [name for name in (*_PACKAGES.get(self.runner.backend, ()), "numpy") if _version(name)]
-        versions = [f"realnet-edge {__version__}", *(f"{name} {_version(name)}" for name in names)]
+        found = installed_versions((*_PACKAGES.get(self.runner.backend, ()), "numpy"))
+        versions = [f"realnet-edge {__version__}", *(f"{name} {version}" for name, version in found.items())]
         return EngineFacts(
             arithmetic=self.runner.arithmetic,
             batch_range=self.runner.batch_range,
@@ -135,13 +127,6 @@ def _error(error: RealnetEdgeError) -> dict[str, Any]:
 def _write(stream: TextIO, answer: dict[str, Any]) -> None:
     stream.write(json.dumps(answer) + "\n")
     stream.flush()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 from realnet_edge import __version__
 from realnet_edge.cli.options import json_option, workspace_option
 from realnet_edge.cli.output import console, print_json, say
+from realnet_edge.installed import ONNXRUNTIME, installed_versions
 
 if TYPE_CHECKING:
     from realnet_edge.runtime.machine import Machine
@@ -78,11 +78,10 @@ def _extra(name: str) -> dict[str, Any]:
     }
 
 
-def _version(distribution: str) -> str | None:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+def _version(library: str) -> str | None:
+    # Its module may have come with another distribution, beside which this one must not be installed.
+    names = ONNXRUNTIME if library == "onnxruntime" else (library,)
+    return next(iter(installed_versions(names).values()), None)
 
 
 def _data() -> dict[str, Any]:

@@ -89,11 +89,11 @@ def test_the_slower_of_memory_and_arithmetic_is_the_floor(floor: ModuleType) -> 
     assert work.floor_ms(8, bytes_a_second=1e8, peaks=peaks) == pytest.approx(8 * 2.5)
 
 
-def test_a_shape_that_is_not_known_ends_the_count(floor: ModuleType, tmp_path: Path) -> None:
+def test_an_image_of_open_size_ends_the_count(floor: ModuleType, tmp_path: Path) -> None:
     model = onnx.load(layers(tmp_path / "layers.onnx"))
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "h"
     onnx.save(model, tmp_path / "open.onnx")
-    with pytest.raises(SystemExit, match="is not known"):
+    with pytest.raises(SystemExit, match="size of its image is open"):
         floor.work_of(tmp_path / "open.onnx")
 
 

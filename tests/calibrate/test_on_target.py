@@ -14,7 +14,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
-from realnet_edge.bundle import Bundle, list_bundles, load_bundle, write_bundle
+from realnet_edge.bundle import Bundle, Preparation, list_bundles, load_bundle, write_bundle
 from realnet_edge.calibrate import (
     BuildOptions,
     Sources,
@@ -29,6 +29,7 @@ from realnet_edge.errors import BackendError, BundleError, GateError
 from realnet_edge.export import TorchRunner
 from realnet_edge.imaging import load_batch
 from realnet_edge.runtime import detect, open_runner
+from realnet_edge.runtime.tensorrt import EngineOptions
 from realnet_edge.workspace import Workspace
 
 # As a target has it: the base installation and a runtime.
@@ -274,7 +275,7 @@ plan = plan_from_graph(
     folder,
     stated.precision,
     engine_options(prepared, {"builder_level": 0}),
-    calibration_sha256=stated.calibration.list_sha256,
+    calibration_sha256=stated.calibration and stated.calibration.list_sha256,
     timing_cache=folder,
     at_hand=folder / "none",
     progress=lambda what, done, total: None,
@@ -284,17 +285,30 @@ print(json.dumps([plan.key.profile, plan.key.settings, plan.notes["engine_build"
 """
 
 
+def toy_prepared(toy_bundle: Callable[..., Bundle], folder: Path) -> Bundle:
+    """A network that is built in a second, as if it had been prepared."""
+    bundle = toy_bundle(folder / "toy", "tensorrt", "fp16")
+    preparation = Preparation(
+        parity="model.onnx",
+        held_out="model.onnx",
+        map_mean_abs=0.1,
+        score_max_abs=0.1,
+        target_fpr=0.1,
+        profile=(1, 2, 4),
+        settings=EngineOptions().settings(),
+    )
+    manifest = dataclasses.replace(bundle.manifest, engine_key=None, preparation=preparation)
+    return write_bundle(folder / "prepared", {"model.onnx": bundle.engine_path}, manifest)
+
+
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_tensorrt_builds_the_prepared_graph_without_torch_or_onnx(
-    whole: bool, prepared: Prepare, toy_onnx: Callable[..., Path], tmp_path: Path
+    whole: bool, prepared: Prepare, toy_bundle: Callable[..., Bundle], tmp_path: Path
 ) -> None:
     pytest.importorskip("tensorrt_rtx", reason="needs tensorrt_rtx")
-    source = prepared("tensorrt", "int8")
-    if not whole:
-        # A network that is built in a second, as if it had been prepared.
-        source = altered(source, tmp_path / "toy", {"model.onnx": toy_onnx(size=64, quantised=True)})
+    source = prepared("tensorrt", "int8") if whole else toy_prepared(toy_bundle, tmp_path)
     profile, settings, size, said = json.loads(clean(_PLAN, source.path, tmp_path).stdout)
-    assert profile == [1, 1, 32]
+    assert profile == list(source.manifest.preparation.profile)  # type: ignore[union-attr]
     # What was prepared, but for what is settled here.
     assert settings == {**source.manifest.preparation.settings, "builder_level": 0}  # type: ignore[union-attr]
     assert (tmp_path / "model.plan").stat().st_size == size
