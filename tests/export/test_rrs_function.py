@@ -160,7 +160,7 @@ def test_blocks_are_found_finest_first_whatever_their_order(
     small_engines: dict[tuple[str, str], Any], tmp_path: Path
 ) -> None:
     def turned(graph: onnx.GraphProto) -> None:
-        first, second, _ = (i for i, node in enumerate(graph.node) if node.op_type == "Sub")
+        first, second, *_ = (i for i, node in enumerate(graph.node) if node.op_type == "Sub")
         nodes = list(graph.node)
         nodes[first], nodes[second] = nodes[second], nodes[first]
         del graph.node[:]
