@@ -33,6 +33,16 @@ class CategoryPaths:
         return self.root / "training"
 
     @property
+    def diffusion(self) -> CategoryPaths:
+        """Checkpoint and training state of the diffusion model that synthesises anomalies."""
+        return CategoryPaths(self.root / "diffusion")
+
+    @property
+    def sia(self) -> Path:
+        """Anomalous images that the diffusion model made."""
+        return self.root / "sia"
+
+    @property
     def onnx(self) -> Path:
         return self.root / "onnx"
 

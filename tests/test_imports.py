@@ -30,6 +30,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "metrics": frozenset(),
     "quality": frozenset({"model"}),
     "training": frozenset({"kernels", "data", "synthesis", "model", "metrics"}),
+    "diffusion": frozenset({"data", "synthesis", "model", "training"}),
     "bundle": frozenset(),
     "runtime": frozenset({"bundle"}),
     "camera": frozenset({"bundle", "runtime"}),

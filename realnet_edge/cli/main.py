@@ -15,7 +15,7 @@ from realnet_edge.errors import DependencyError, RealnetEdgeError
 # command's own docstring, so that `realnet-edge --help` imports none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "data": ("realnet_edge.cli.data", "Check a data folder, or write the ELPV example."),
-    "synth": ("realnet_edge.cli.synth", "Preview synthetic anomalies, or measure them."),
+    "synth": ("realnet_edge.cli.synth", "Preview, learn, make and measure synthetic anomalies."),
     "train": ("realnet_edge.cli.train", "Train on images of good parts."),
     "import-checkpoint": ("realnet_edge.cli.import_checkpoint", "Bring an official RealNet checkpoint."),
     "export-checkpoint": ("realnet_edge.cli.export_checkpoint", "Write one for the official RealNet code."),
@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 # Packages that the base installation leaves out, by the name they are imported under.
 EXTRA_OF_PACKAGE = {
+    "diffusers": "train",
     "elpv_dataset": "demo",
     "onnx": "train",
     "onnxscript": "train",

@@ -16,6 +16,19 @@ if TYPE_CHECKING:
     from realnet_edge.training.state import Progress
 
 
+def progress_bar(shown: bool) -> RichProgress:
+    """A bar with an estimate of the time that is left; nothing where output is no terminal or is silenced."""
+    return RichProgress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not shown or not console.is_terminal or console.quiet,
+    )
+
+
 class TrainingBar:
     """Progress with an estimate on a terminal; elsewhere one line on the pace, and the milestones.
 
@@ -28,15 +41,7 @@ class TrainingBar:
     def __init__(self, config: TrainConfig, say: Callable[[str], None], shown: bool) -> None:
         self._config = config
         self._pace = Pace(config, say if shown else lambda text: None)
-        self._bar = RichProgress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left:"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not shown or not console.is_terminal or console.quiet,
-        )
+        self._bar = progress_bar(shown)
         self._task = self._bar.add_task("training", total=1.0)
 
     def __enter__(self) -> TrainingBar:

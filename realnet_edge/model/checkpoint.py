@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from realnet_edge.config import ModelConfig
 from realnet_edge.errors import CheckpointError, ConfigError
@@ -107,7 +108,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     )
 
 
-def load_state(model: RealNet, state: dict[str, torch.Tensor]) -> None:
+def load_state(model: nn.Module, state: dict[str, torch.Tensor]) -> None:
     """Copy a complete state into a model.
 
     Raises:

@@ -15,10 +15,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from realnet_edge.errors import CheckpointError
-from realnet_edge.model import RealNet
 
 
 class WeightAverage:
@@ -31,7 +30,7 @@ class WeightAverage:
         decay: as `TrainConfig.ema`, in (0, 1).
     """
 
-    def __init__(self, model: RealNet, decay: float) -> None:
+    def __init__(self, model: nn.Module, decay: float) -> None:
         self._model = model
         self._decay = decay
         trained = {name: p for name, p in model.named_parameters() if p.requires_grad}

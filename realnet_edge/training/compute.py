@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
-from realnet_edge.config import TrainConfig
 from realnet_edge.errors import ConfigError, RealnetEdgeError
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -16,6 +16,26 @@ _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 class OutOfMemoryError(RealnetEdgeError):
     """Training needs more memory than the device has."""
+
+
+class ComputeSettings(Protocol):
+    """What settings of a training say about where and how it computes."""
+
+    @property
+    def device(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
+
+
+class MemorySettings(ComputeSettings, Protocol):
+    """What settings of a training decide how much memory it needs."""
+
+    @property
+    def batch(self) -> int: ...
+    @property
+    def accumulate(self) -> int: ...
+    @property
+    def gradient_checkpointing(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +65,7 @@ class Compute:
         return torch.amp.GradScaler(self.device.type, enabled=self.arithmetic == "fp16")
 
 
-def choose_compute(config: TrainConfig, local_rank: int = 0) -> Compute:
+def choose_compute(config: ComputeSettings, local_rank: int = 0) -> Compute:
     """Device and arithmetic that the settings ask for, or the best ones of this machine.
 
     Args:
@@ -74,8 +94,14 @@ def choose_compute(config: TrainConfig, local_rank: int = 0) -> Compute:
 
 
 @contextmanager
-def explained_memory(config: TrainConfig) -> Iterator[None]:
+def explained_memory(
+    config: MemorySettings, smaller: str = "narrower --planes and --widths, or a smaller --image-size"
+) -> Iterator[None]:
     """Turn an allocator's failure into an error that names the settings which need less.
+
+    Args:
+        config: the settings in use.
+        smaller: the options that make the network itself smaller.
 
     Raises:
         OutOfMemoryError: memory ran out inside.
@@ -86,11 +112,11 @@ def explained_memory(config: TrainConfig) -> Iterator[None]:
         if not _is_memory(error):
             raise
         raise OutOfMemoryError(
-            f"training ran out of memory ({_first_line(error)}). {_advice(config)}"
+            f"training ran out of memory ({_first_line(error)}). {_advice(config, smaller)}"
         ) from error
 
 
-def _advice(config: TrainConfig) -> str:
+def _advice(config: MemorySettings, smaller: str) -> str:
     """Settings that need less memory and are not in use yet, the harmless ones first."""
     ways = []
     if not config.gradient_checkpointing:
@@ -98,10 +124,7 @@ def _advice(config: TrainConfig) -> str:
     if config.precision == "fp32":
         ways.append("--precision bf16")
     ways.append(f"--accumulate {2 * config.accumulate} (the batch in more parts)")
-    ways += [
-        f"a smaller --batch (now {config.batch})",
-        "narrower --planes and --widths, or a smaller --image-size",
-    ]
+    ways += [f"a smaller --batch (now {config.batch})", smaller]
     return "What needs less: " + "; ".join(ways) + "."
 
 

@@ -207,7 +207,7 @@ class AnomalyDataset(Dataset[Item]):
         if self.config.flip:
             image = image[:: rng.choice([-1, 1]), :: rng.choice([-1, 1])]
         if self.config.rotate > 0:
-            image = _turned(image, self.config.rotate, rng)
+            image = turned(image, self.config.rotate, rng)
         if self.config.light > 0:
             image = _relit(image, self.config.light, rng)
         return np.ascontiguousarray(image)
@@ -235,7 +235,7 @@ def _relit(image: npt.NDArray[np.uint8], most: float, rng: np.random.Generator) 
     return np.asarray(np.clip(np.rint(values), 0, 255), np.uint8)
 
 
-def _turned(image: npt.NDArray[np.uint8], most: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+def turned(image: npt.NDArray[np.uint8], most: float, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
     """Turned by up to `most` degrees: half the time by any angle, else by quarter turns.
 
     Interpolation changes sharpness a little, and the images to be judged will be as sharp as the

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from realnet_edge.errors import CheckpointError
 from realnet_edge.files import atomic_folder, read_json, write_json
-from realnet_edge.model import RealNet
 from realnet_edge.model.checkpoint import load_state
 from realnet_edge.training.averaging import WeightAverage
-from realnet_edge.training.step import Step
 
 _TENSORS = "state.safetensors"
 _DOCUMENT = "state.json"
 _OPTIMISER = "optimiser."
 _BEST = "best."
 _AVERAGE = "average."
+
+
+class Stepper(Protocol):
+    """What computes the steps of a training, as far as its state goes."""
+
+    @property
+    def optimiser(self) -> torch.optim.Optimizer: ...
+    @property
+    def scaler(self) -> torch.amp.GradScaler: ...
 
 
 @dataclass
@@ -47,8 +54,8 @@ class Progress:
 
 def save_training_state(
     folder: Path,
-    model: RealNet,
-    step: Step,
+    model: nn.Module,
+    step: Stepper,
     best: dict[str, Tensor],
     progress: Progress,
     settings: dict[str, Any],
@@ -101,7 +108,7 @@ def _read_document(folder: Path) -> tuple[Progress, dict[str, Any], dict[str, An
 
 
 def load_training_state(
-    folder: Path, model: RealNet, step: Step, average: WeightAverage | None = None
+    folder: Path, model: nn.Module, step: Stepper, average: WeightAverage | None = None
 ) -> tuple[Progress, dict[str, Tensor]]:
     """Fill model, optimiser, gradient scaler and the weights' average from a saved state.
 

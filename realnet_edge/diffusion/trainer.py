@@ -1,0 +1,178 @@
+"""From a category's good images to a diffusion checkpoint: what happens before and after the loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+
+from realnet_edge import __version__
+from realnet_edge.config.diffusion import DiffusionModelConfig, DiffusionTrainConfig
+from realnet_edge.data import CategoryData, Splits, check_images, make_splits
+from realnet_edge.diffusion.adm import load_adm
+from realnet_edge.diffusion.advice import describe_time
+from realnet_edge.diffusion.checkpoint import DiffusionCheckpoint, save_diffusion
+from realnet_edge.diffusion.images import NormalImages
+from realnet_edge.diffusion.loop import DiffusionLoop
+from realnet_edge.diffusion.process import DiffusionProcess
+from realnet_edge.diffusion.schedule import Schedule
+from realnet_edge.diffusion.step import DiffusionStep
+from realnet_edge.diffusion.unet import NoisePredictor
+from realnet_edge.errors import ConfigError
+from realnet_edge.files import sha256_file
+from realnet_edge.training.averaging import WeightAverage
+from realnet_edge.training.compute import choose_compute, explained_memory
+from realnet_edge.training.distributed import environment_group
+from realnet_edge.training.loop import Listeners
+from realnet_edge.training.resuming import discard_leftovers, refuse_changed_images, refuse_to_lose
+from realnet_edge.training.state import Progress, load_training_state
+from realnet_edge.workspace import CategoryPaths
+
+_SILENT = Listeners()
+_SMALLER = "a smaller --image-size or --preset edge"
+
+
+@dataclass(frozen=True)
+class Start:
+    """How a training begins.
+
+    Attributes:
+        init: an ADM checkpoint in its own format to begin from; None begins with random weights.
+        resume: go on with an unfinished training.
+        overwrite: replace a finished or unfinished one.
+        estimate: say how long it will take, and stop.
+    """
+
+    init: Path | None = None
+    resume: bool = False
+    overwrite: bool = False
+    estimate: bool = False
+
+
+def train_diffusion(
+    category: CategoryData,
+    paths: CategoryPaths,
+    model_config: DiffusionModelConfig,
+    config: DiffusionTrainConfig,
+    start: Start | None = None,
+    listeners: Listeners = _SILENT,
+) -> DiffusionCheckpoint | None:
+    """Train a diffusion model on good images and write its checkpoint.
+
+    It sees the same images as `realnet-edge train` with the same seed: those held out for the threshold and
+    for calibration stay unseen. Several categories share one model, which is told which one an image shows.
+    A state is saved every `save_every` steps; a training that is resumed from it ends, on a CPU, with the
+    weights of an uninterrupted one.
+
+    Args:
+        paths: where checkpoint, state and sample grids go: `CategoryPaths.diffusion`.
+        model_config: its `categories` are replaced by those of `category`.
+        listeners: who hears of the progress; losses are the simple one and the bound in bits a dimension.
+
+    Returns:
+        The checkpoint; None where only an estimate was asked for.
+
+    Raises:
+        CheckpointError: a training is in the way, none is there to resume, or `init` does not fit.
+        ConfigError: no such device, or several processes.
+        DataError: images that cannot be used, or too few.
+        OutOfMemoryError: memory ran out.
+        TrainingDivergedError: a loss is not finite.
+    """
+    start = start or Start()
+    _refuse_processes()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    compute = choose_compute(config)
+    names = tuple(single.name for single in category.singles)
+    model_config = dataclasses.replace(model_config, categories=names)
+    settings: dict[str, Any] = {
+        "model": model_config.to_dict(),
+        "train": config.to_dict(),
+        "category": category.name,
+        "init": sha256_file(start.init) if start.init else "",
+    }
+    unfinished = None
+    if not start.estimate:
+        unfinished = refuse_to_lose(paths, settings, start.resume, start.overwrite)
+    splits = make_splits(category, config.seed)
+    settings |= {"splits": splits.to_dict(), "arithmetic": compute.arithmetic}
+    if unfinished is not None:
+        refuse_changed_images(unfinished["splits"], settings["splits"], category)
+    with explained_memory(config, _SMALLER):
+        images = _images(category, splits, model_config, config)
+        # The seed decides the first weights, and what dropout drops.
+        torch.manual_seed(config.seed)
+        model = NoisePredictor(model_config)
+        if start.init is not None:
+            load_adm(model, start.init)
+        model.to(compute.device)
+        if config.gradient_checkpointing:
+            model.unet.enable_gradient_checkpointing()
+        process = DiffusionProcess(Schedule.linear(), compute.device)
+        step = DiffusionStep(model, config, compute, process)
+        progress = Progress()
+        average = WeightAverage(model, config.ema)
+        if unfinished is not None:
+            progress, _ = load_training_state(paths.training, model, step, average)
+            listeners.say(f"resumed at step {progress.step}")
+        where = f"{compute.device.type} in {compute.arithmetic}"
+        parameters = sum(weight.numel() for weight in model.parameters())
+        listeners.say(
+            f"U-Net of {parameters / 1e6:.1f} M parameters on {where}; {len(images)} images to train on"
+        )
+        listeners.say(describe_time(config, progress.step, step.seconds(*images.batch(range(config.batch)))))
+        if start.estimate:
+            return None
+        discard_leftovers(paths.training, keep_state=start.resume)
+        loop = DiffusionLoop(step, average, images, progress, settings, paths.training, listeners)
+        loop.run()
+        with average.in_place():
+            checkpoint = DiffusionCheckpoint(model.eval(), _facts(settings, loop))
+            save_diffusion(paths.checkpoint, checkpoint)
+    model.load_state_dict({**model.state_dict(), **average.state()})
+    shutil.rmtree(paths.training)
+    return checkpoint
+
+
+def _images(
+    category: CategoryData, splits: Splits, model: DiffusionModelConfig, config: DiffusionTrainConfig
+) -> NormalImages:
+    """The images to train on, each with the position of its category."""
+    files = splits.paths(category.root, "train")
+    check_images(files, 1, f"to train a diffusion model of {category.name}")
+    owner = {path: place for place, part in enumerate(category.singles) for path in part.train}
+    return NormalImages(files, [owner[path] for path in files], model.image_size, config)
+
+
+def _facts(settings: dict[str, Any], loop: DiffusionLoop) -> dict[str, Any]:
+    progress = loop.progress
+    versions = {
+        "realnet-edge": __version__,
+        "torch": torch.__version__,
+        "diffusers": diffusers.__version__,
+        "python": platform.python_version(),
+    }
+    return {
+        **{key: value for key, value in settings.items() if key != "model"},
+        "stopped": loop.stopped,
+        "steps": progress.step,
+        "minutes": round(progress.minutes, 2),
+        "images": len(loop.images),
+        "history": progress.history,
+        "versions": versions,
+    }
+
+
+def _refuse_processes() -> None:
+    size = environment_group().size
+    if size > 1:
+        raise ConfigError(
+            f"{size} processes were started: a diffusion model is trained in one. Start it without torchrun."
+        )

@@ -1,0 +1,210 @@
+"""An ADM checkpoint in its own format, against a forward pass written straight from ADM's names."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from realnet_edge.config.diffusion import DiffusionModelConfig
+from realnet_edge.diffusion.adm import load_adm
+from realnet_edge.diffusion.unet import NoisePredictor
+from realnet_edge.errors import CheckpointError
+
+# Three levels, of which the second attends: each kind of block is there, with two heads.
+CONFIG = DiffusionModelConfig(
+    image_size=16, width=16, multipliers=(1, 2, 2), blocks=1, attention=(8,), head_width=16, groups=4,
+    categories=("bolt", "nut"),
+)  # fmt: skip
+WIDTHS = (16, 32, 32)
+State = dict[str, Tensor]
+
+
+def random(generator: torch.Generator, *shape: int) -> Tensor:
+    fan_in = math.prod(shape[1:]) or 1
+    return torch.randn(shape, generator=generator) / math.sqrt(fan_in)
+
+
+def layer(state: State, generator: torch.Generator, name: str, *shape: int) -> None:
+    state[f"{name}.weight"] = random(generator, *shape)
+    state[f"{name}.bias"] = 0.1 * random(generator, shape[0])
+
+
+def norm(state: State, generator: torch.Generator, name: str, width: int) -> None:
+    state[f"{name}.weight"] = 1 + 0.1 * random(generator, width)
+    state[f"{name}.bias"] = 0.1 * random(generator, width)
+
+
+def residual(state: State, generator: torch.Generator, name: str, before: int, after: int) -> None:
+    norm(state, generator, f"{name}.in_layers.0", before)
+    layer(state, generator, f"{name}.in_layers.2", after, before, 3, 3)
+    layer(state, generator, f"{name}.emb_layers.1", 2 * after, 64)
+    norm(state, generator, f"{name}.out_layers.0", after)
+    layer(state, generator, f"{name}.out_layers.3", after, after, 3, 3)
+    if before != after:
+        layer(state, generator, f"{name}.skip_connection", after, before, 1, 1)
+
+
+def attention(state: State, generator: torch.Generator, name: str, width: int) -> None:
+    norm(state, generator, f"{name}.norm", width)
+    layer(state, generator, f"{name}.qkv", 3 * width, width, 1)
+    layer(state, generator, f"{name}.proj_out", width, width, 1)
+
+
+def made_checkpoint() -> State:
+    """A state_dict as ADM's own code would save it for `CONFIG`, with random weights."""
+    state: State = {}
+    g = torch.Generator().manual_seed(5)
+    layer(state, g, "time_embed.0", 64, 16)
+    layer(state, g, "time_embed.2", 64, 64)
+    state["label_emb.weight"] = random(g, 10, 64)
+    layer(state, g, "input_blocks.0.0", 16, 3, 3, 3)
+    residual(state, g, "input_blocks.1.0", 16, 16)
+    residual(state, g, "input_blocks.2.0", 16, 16)
+    residual(state, g, "input_blocks.3.0", 16, 32)
+    attention(state, g, "input_blocks.3.1", 32)
+    residual(state, g, "input_blocks.4.0", 32, 32)
+    residual(state, g, "input_blocks.5.0", 32, 32)
+    residual(state, g, "middle_block.0", 32, 32)
+    attention(state, g, "middle_block.1", 32)
+    residual(state, g, "middle_block.2", 32, 32)
+    # Each takes the current planes and those kept on the way down.
+    residual(state, g, "output_blocks.0.0", 64, 32)
+    residual(state, g, "output_blocks.1.0", 64, 32)
+    residual(state, g, "output_blocks.1.1", 32, 32)
+    residual(state, g, "output_blocks.2.0", 64, 32)
+    attention(state, g, "output_blocks.2.1", 32)
+    residual(state, g, "output_blocks.3.0", 48, 32)
+    attention(state, g, "output_blocks.3.1", 32)
+    residual(state, g, "output_blocks.3.2", 32, 32)
+    residual(state, g, "output_blocks.4.0", 48, 16)
+    residual(state, g, "output_blocks.5.0", 32, 16)
+    norm(state, g, "out.0", 16)
+    layer(state, g, "out.2", 6, 16, 3, 3)
+    return state
+
+
+class Reference:
+    """ADM's network as functions of its state_dict, for the structure of `CONFIG`."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def __call__(self, x: Tensor, timesteps: Tensor) -> Tensor:
+        frequencies = torch.exp(-math.log(10000) * torch.arange(8) / 8)
+        angles = timesteps[:, None] * frequencies
+        embedding = torch.cat([angles.cos(), angles.sin()], dim=1)
+        embedding = self.linear("time_embed.2", F.silu(self.linear("time_embed.0", embedding)))
+        # Where no category of ImageNet is meant, the mean over all stands for it.
+        embedding = embedding + self.state["label_emb.weight"].mean(dim=0)
+        kept = [self.conv("input_blocks.0.0", x)]
+        for number, way in ((1, ""), (2, "down"), (3, ""), (4, "down"), (5, "")):
+            h = self.residual(f"input_blocks.{number}.0", kept[-1], embedding, way)
+            kept.append(self.attention("input_blocks.3.1", h) if number == 3 else h)
+        h = self.residual("middle_block.0", kept[-1], embedding)
+        h = self.residual("middle_block.2", self.attention("middle_block.1", h), embedding)
+        for number in range(6):
+            h = torch.cat([h, kept.pop()], dim=1)
+            h = self.residual(f"output_blocks.{number}.0", h, embedding)
+            if number in (2, 3):
+                h = self.attention(f"output_blocks.{number}.1", h)
+            if number in (1, 3):
+                h = self.residual(f"output_blocks.{number}.{1 if number == 1 else 2}", h, embedding, "up")
+        return self.conv("out.2", F.silu(self.norm("out.0", h)))
+
+    def linear(self, name: str, x: Tensor) -> Tensor:
+        return F.linear(x, self.state[f"{name}.weight"], self.state[f"{name}.bias"])
+
+    def conv(self, name: str, x: Tensor) -> Tensor:
+        weight = self.state[f"{name}.weight"]
+        return F.conv2d(x, weight, self.state[f"{name}.bias"], padding=weight.shape[-1] // 2)
+
+    def norm(self, name: str, x: Tensor) -> Tensor:
+        return F.group_norm(x, 4, self.state[f"{name}.weight"], self.state[f"{name}.bias"])
+
+    def residual(self, name: str, x: Tensor, embedding: Tensor, way: str = "") -> Tensor:
+        h = F.silu(self.norm(f"{name}.in_layers.0", x))
+        if way == "down":
+            h, x = F.avg_pool2d(h, 2), F.avg_pool2d(x, 2)
+        if way == "up":
+            h, x = F.interpolate(h, scale_factor=2.0), F.interpolate(x, scale_factor=2.0)
+        h = self.conv(f"{name}.in_layers.2", h)
+        scale, shift = self.linear(f"{name}.emb_layers.1", F.silu(embedding))[:, :, None, None].chunk(
+            2, dim=1
+        )
+        h = self.norm(f"{name}.out_layers.0", h) * (1 + scale) + shift
+        h = self.conv(f"{name}.out_layers.3", F.silu(h))
+        if f"{name}.skip_connection.weight" in self.state:
+            x = self.conv(f"{name}.skip_connection", x)
+        return x + h
+
+    def attention(self, name: str, x: Tensor) -> Tensor:
+        flat = self.norm(f"{name}.norm", x).flatten(2)
+        weight, bias = self.state[f"{name}.qkv.weight"], self.state[f"{name}.qkv.bias"]
+        qkv = F.conv1d(flat, weight, bias)
+        # Head by head, each with its queries, keys and values.
+        q, k, v = qkv.reshape(len(x) * 2, 3 * 16, -1).split(16, dim=1)
+        weights = torch.softmax(torch.einsum("bct,bcs->bts", q, k) / math.sqrt(16), dim=-1)
+        mixed = torch.einsum("bts,bcs->bct", weights, v).reshape(flat.shape)
+        out = F.conv1d(mixed, self.state[f"{name}.proj_out.weight"], self.state[f"{name}.proj_out.bias"])
+        return x + out.reshape(x.shape)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "adm.pt"
+    torch.save(made_checkpoint(), path)
+    return path
+
+
+def test_a_loaded_network_computes_what_adm_computes(file: Path) -> None:
+    model = NoisePredictor(CONFIG).eval()
+    load_adm(model, file)
+    images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    timesteps = torch.tensor([3, 950])
+    with torch.no_grad():
+        found = model(images, timesteps, torch.tensor([0, 1]))
+    expected = Reference(made_checkpoint())(images, timesteps)
+    assert expected.abs().mean() > 0.1
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("missing", "'middle_block.1.qkv.weight' is missing"),
+        ("more", "no place in this structure, 'output_blocks.6.0.skip'"),
+        ("shape", "needs"),
+    ],
+)
+def test_another_network_is_refused_by_name(tmp_path: Path, change: str, named: str) -> None:
+    state = made_checkpoint()
+    if change == "missing":
+        del state["middle_block.1.qkv.weight"]
+    elif change == "more":
+        state["output_blocks.6.0.skip"] = torch.zeros(1)
+    else:
+        state["out.2.weight"] = torch.zeros(3, 16, 3, 3)
+    torch.save(state, tmp_path / "other.pt")
+    with pytest.raises(CheckpointError, match=named):
+        load_adm(NoisePredictor(CONFIG), tmp_path / "other.pt")
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
+    # What `torch.save` makes of any object: unpickling it would call print.
+    torch.save({"x": print}, tmp_path / "evil.pt")
+    with pytest.raises(CheckpointError, match=r"print"):
+        load_adm(NoisePredictor(CONFIG), tmp_path / "evil.pt")
+
+
+def test_the_paper_preset_has_the_published_network_s_size() -> None:
+    # The public 256 x 256 network without its classes has 552,814,086 parameters; one category adds 1,024.
+    from realnet_edge.diffusion.presets import DIFFUSION_PRESETS
+
+    with torch.device("meta"):
+        model = NoisePredictor(DIFFUSION_PRESETS["paper"].model)
+    assert sum(p.numel() for p in model.parameters()) == 552_814_086 + 1024
