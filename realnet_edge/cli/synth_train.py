@@ -11,7 +11,7 @@ import click
 from realnet_edge.cli.options import category_option, data_option, json_option, workspace_option
 from realnet_edge.cli.train_settings import read_numbers
 from realnet_edge.config import DEVICES, PRECISIONS
-from realnet_edge.config.diffusion import DiffusionModelConfig, DiffusionTrainConfig
+from realnet_edge.config.diffusion import PREDICTIONS, DiffusionModelConfig, DiffusionTrainConfig
 from realnet_edge.diffusion.presets import DEFAULT_DIFFUSION_PRESET, DIFFUSION_PRESETS
 from realnet_edge.errors import ConfigError
 
@@ -44,6 +44,7 @@ from realnet_edge.errors import ConfigError
 )
 @click.option("--head-width", type=int, help="Channels of an attention head.")
 @click.option("--groups", type=int, help="Groups of every group norm.")
+@click.option("--predicts", type=click.Choice(PREDICTIONS), help="What the U-Net gives: noise as published.")
 @click.option("--dropout", type=float, help="Share of values dropped in residual blocks while training.")
 @click.option("--steps", type=int, help="Most optimiser steps.")
 @click.option("--minutes", type=float, help="Most minutes; 0 for no limit.")

@@ -10,6 +10,8 @@ from realnet_edge.config.training import DEVICES, PRECISIONS
 
 # Steps of the noise schedule that a model is trained with.
 DIFFUSION_STEPS = 1000
+# What the U-Net itself gives; both are turned into the noise.
+PREDICTIONS = ("noise", "velocity")
 # How images are drawn (paper, algorithms 1 and S1), and the variances that the second may add.
 SAMPLERS = ("iddpm", "ddim")
 DDIM_VARIANCES = ("beta", "posterior", "learned")
@@ -32,6 +34,9 @@ class DiffusionModelConfig:
         head_width: channels of an attention head.
         groups: of every group norm.
         dropout: in the residual blocks, during training.
+        predicts: "noise" as published, or "velocity", sqrt(a) noise - sqrt(1 - a) x_0 with the cumulated
+            signal a (Salimans and Ho, 2022): a U-Net that gives nothing yet then stands for the best linear
+            guess, and a small one need not carry all the noise through. Its simple loss is of the velocity.
         categories: what the model can be asked for, in the order of its embedding.
     """
 
@@ -44,6 +49,7 @@ class DiffusionModelConfig:
     head_width: int = 64
     groups: int = 32
     dropout: float = 0.0
+    predicts: str = "noise"
     categories: tuple[str, ...] = ("",)
 
     def __post_init__(self) -> None:
@@ -67,6 +73,7 @@ class DiffusionModelConfig:
                 getattr(self, name),
                 f"a divisor of the widths {tuple(self.width * m for m in self._divided(name))}",
             )
+        require(self.predicts in PREDICTIONS, "predicts", self.predicts, f"one of {PREDICTIONS}")
         require(0.0 <= self.dropout < 1.0, "dropout", self.dropout, "0 to below 1")
         require(
             len(set(self.categories)) == len(self.categories) > 0,

@@ -31,9 +31,9 @@ class LossTerms:
     bound: Tensor
     steps: int
 
-    def hybrid(self, weight: float) -> Tensor:
+    def hybrid(self, weight: float, simple_weights: Tensor | float = 1.0) -> Tensor:
         """L_simple + weight L_vlb, (N,); `steps` times the drawn step's term stands for the sum of all."""
-        return self.simple + weight * self.steps * self.bound
+        return simple_weights * self.simple + weight * self.steps * self.bound
 
 
 def loss_terms(

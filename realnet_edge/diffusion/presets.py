@@ -37,6 +37,7 @@ DIFFUSION_PRESETS: dict[str, DiffusionPreset] = {
             blocks=1,
             attention=(8,),
             head_width=32,
+            predicts="velocity",
         ),
         DiffusionTrainConfig(
             steps=16000,

@@ -34,7 +34,7 @@ class Gaussian:
     def draw(self, noise: Tensor, strength: Tensor, last: Tensor) -> Tensor:
         """mean + sqrt(1 + s) sigma noise (paper eq. 2), and the mean alone where `last`, (N,) bool, holds."""
         scale = torch.sqrt(1.0 + strength) * ~last
-        return self.mean + _spread(scale) * torch.exp(0.5 * self.log_variance) * noise
+        return self.mean + spread(scale) * torch.exp(0.5 * self.log_variance) * noise
 
 
 class DiffusionProcess:
@@ -138,12 +138,12 @@ class DiffusionProcess:
             "posterior": self._at("log_posterior", index),
         }[variance]
         scale = torch.sqrt(strength) * (index > 0)
-        return mean + _spread(scale) * torch.exp(0.5 * log_variance) * noise
+        return mean + spread(scale) * torch.exp(0.5 * log_variance) * noise
 
     def _at(self, table: str, index: Tensor) -> Tensor:
-        return _spread(self._tables[table][index])
+        return spread(self._tables[table][index])
 
 
-def _spread(values: Tensor) -> Tensor:
+def spread(values: Tensor) -> Tensor:
     """(N,) as (N, 1, 1, 1), to go with images."""
     return values[:, None, None, None]

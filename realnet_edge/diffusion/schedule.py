@@ -67,7 +67,8 @@ class Schedule:
     def posterior_log_variance(self) -> Table:
         """Its logarithm, with the second step's in place of the first one's, which is minus infinity."""
         variance = self.posterior_variance
-        return np.log(np.append(variance[min(1, len(variance) - 1)], variance[1:]))
+        logarithms: Table = np.log(np.append(variance[min(1, len(variance) - 1)], variance[1:]))
+        return logarithms
 
     @cached_property
     def mean_of_start(self) -> Table:

@@ -93,10 +93,12 @@ class DiffusionStep:
     ) -> tuple[Tensor, Tensor]:
         """Add a part's gradients; its share of both losses."""
         current = self.process.diffuse(start, index, noise)
+        timesteps = self.process.timesteps(index)
         with self.compute.autocast():
-            output = self.model(current, self.process.timesteps(index), labels)
+            output = self.model(current, timesteps, labels)
         terms = loss_terms(self.process, output, start, current, index, noise)
-        loss = share * terms.hybrid(self.config.vlb_weight).mean()
+        hybrid = terms.hybrid(self.config.vlb_weight, self.model.loss_weights(timesteps))
+        loss = share * hybrid.mean()
         self.scaler.scale(loss).backward()
         return share * terms.simple.detach().mean(), share * terms.bound.detach().mean()
 

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from realnet_edge.config.diffusion import DiffusionModelConfig
+from realnet_edge.diffusion.process import spread
+from realnet_edge.diffusion.schedule import Schedule
 
 # Noise and v of the learned variance, for red, green and blue.
 OUTPUTS = 6
@@ -25,6 +27,9 @@ class NoisePredictor(nn.Module):
     Args:
         config: its structure.
     """
+
+    signal: Tensor
+    noise: Tensor
 
     def __init__(self, config: DiffusionModelConfig) -> None:
         super().__init__()
@@ -49,6 +54,10 @@ class NoisePredictor(nn.Module):
             resnet_time_scale_shift="scale_shift",
             num_class_embeds=len(config.categories),
         )
+        # The schedule that it is trained with, for a velocity; not part of its state.
+        cumulated = torch.from_numpy(Schedule.linear().alphas_cumprod).to(torch.float32)
+        self.register_buffer("signal", cumulated.sqrt(), persistent=False)
+        self.register_buffer("noise", (1.0 - cumulated).sqrt(), persistent=False)
         self._begin_as_identity()
 
     def forward(self, images: Tensor, timesteps: Tensor, categories: Tensor) -> Tensor:
@@ -65,7 +74,18 @@ class NoisePredictor(nn.Module):
         patch = self.config.patch
         folded = F.pixel_unshuffle(images, patch) if patch > 1 else images
         output: Tensor = self.unet(folded, timesteps, categories, return_dict=False)[0]
-        return F.pixel_shuffle(output, patch) if patch > 1 else output
+        output = F.pixel_shuffle(output, patch) if patch > 1 else output
+        if self.config.predicts == "noise":
+            return output
+        velocity, v = output.float().chunk(2, dim=1)
+        noise = spread(self.noise[timesteps]) * images + spread(self.signal[timesteps]) * velocity
+        return torch.cat([noise, v], dim=1)
+
+    def loss_weights(self, timesteps: Tensor) -> Tensor:
+        """(N,) what the noise's squared error counts at these steps: as that of what the U-Net predicts."""
+        if self.config.predicts == "noise":
+            return torch.ones_like(timesteps, dtype=torch.float32)
+        return self.signal[timesteps] ** -2
 
     def _begin_as_identity(self) -> None:
         """Zero what ADM zeroes before training: the last layer of every branch, and the output's."""
