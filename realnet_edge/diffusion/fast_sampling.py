@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import platform
 from dataclasses import dataclass
 
 import torch
@@ -12,9 +10,7 @@ from realnet_edge.config.diffusion import SamplerConfig
 from realnet_edge.diffusion.sampling import Sampler
 from realnet_edge.diffusion.unet import NoisePredictor
 from realnet_edge.training.compute import Compute, choose_compute
-
-# glibc's mallopt parameters.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+from realnet_edge.training.memory import keep_freed_memory
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,7 @@ def fast_sampler(
     compute = choose_compute(where)
     model.to(compute.device)
     if compute.device.type == "cpu":
-        keep_memory()
+        keep_freed_memory()
     else:
         model.to(memory_format=torch.channels_last)
     if compiled:
@@ -59,18 +55,3 @@ def fast_sampler(
 def default_batch(compute: Compute) -> int:
     """Images at a time where nothing is said: a GPU needs many to be busy, a processor's caches few."""
     return 64 if compute.device.type == "cuda" else 16
-
-
-def keep_memory() -> bool:
-    """Have glibc keep freed blocks of up to 1 GiB for the next tensor, for the rest of the process.
-
-    By default it maps anything of some size anew and gives it back when freed; the kernel then fills every
-    page with zeros again at each layer of each step.
-
-    Returns:
-        Whether this is glibc, and it was told.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    libc = ctypes.CDLL(None)
-    return bool(libc.mallopt(_MMAP_THRESHOLD, 1 << 30)) and bool(libc.mallopt(_TRIM_THRESHOLD, -1))

@@ -30,6 +30,7 @@ from realnet_edge.training.averaging import WeightAverage
 from realnet_edge.training.compute import choose_compute, explained_memory
 from realnet_edge.training.distributed import environment_group
 from realnet_edge.training.loop import Listeners
+from realnet_edge.training.memory import keep_freed_memory
 from realnet_edge.training.resuming import discard_leftovers, refuse_changed_images, refuse_to_lose
 from realnet_edge.training.state import Progress, load_training_state
 from realnet_edge.workspace import CategoryPaths
@@ -90,6 +91,8 @@ def train_diffusion(
     if config.threads:
         torch.set_num_threads(config.threads)
     compute = choose_compute(config)
+    if compute.device.type == "cpu":
+        keep_freed_memory()
     names = tuple(single.name for single in category.singles)
     model_config = dataclasses.replace(model_config, categories=names)
     settings: dict[str, Any] = {
