@@ -27,7 +27,7 @@ from realnet_edge.diffusion.unet import NoisePredictor
 from realnet_edge.errors import ConfigError
 from realnet_edge.files import sha256_file
 from realnet_edge.training.averaging import WeightAverage
-from realnet_edge.training.compute import choose_compute, explained_memory
+from realnet_edge.training.compute import Compute, choose_compute, explained_memory
 from realnet_edge.training.distributed import environment_group
 from realnet_edge.training.loop import Listeners
 from realnet_edge.training.memory import keep_freed_memory
@@ -110,38 +110,50 @@ def train_diffusion(
         refuse_changed_images(unfinished["splits"], settings["splits"], category)
     with explained_memory(config, _SMALLER):
         images = _images(category, splits, model_config, config)
-        # The seed decides the first weights, and what dropout drops.
-        torch.manual_seed(config.seed)
-        model = NoisePredictor(model_config)
-        if start.init is not None:
-            load_adm(model, start.init)
-        model.to(compute.device)
-        if config.gradient_checkpointing:
-            model.unet.enable_gradient_checkpointing()
-        process = DiffusionProcess(Schedule.linear(), compute.device)
-        step = DiffusionStep(model, config, compute, process)
+        step = _begin(model_config, config, compute, start.init)
+        average = WeightAverage(step.model, config.ema)
         progress = Progress()
-        average = WeightAverage(model, config.ema)
         if unfinished is not None:
-            progress, _ = load_training_state(paths.training, model, step, average)
+            progress, _ = load_training_state(paths.training, step.model, step, average)
             listeners.say(f"resumed at step {progress.step}")
-        where = f"{compute.device.type} in {compute.arithmetic}"
-        parameters = sum(weight.numel() for weight in model.parameters())
-        listeners.say(
-            f"U-Net of {parameters / 1e6:.1f} M parameters on {where}; {len(images)} images to train on"
-        )
-        listeners.say(describe_time(config, progress.step, step.seconds(*images.batch(range(config.batch)))))
+        _introduce(step, images, progress, listeners)
         if start.estimate:
             return None
         discard_leftovers(paths.training, keep_state=start.resume)
         loop = DiffusionLoop(step, average, images, progress, settings, paths.training, listeners)
         loop.run()
-        with average.in_place():
-            checkpoint = DiffusionCheckpoint(model.eval(), _facts(settings, loop))
-            save_diffusion(paths.checkpoint, checkpoint)
-    model.load_state_dict({**model.state_dict(), **average.state()})
+    step.model.load_state_dict({**step.model.state_dict(), **average.state()})
+    checkpoint = DiffusionCheckpoint(step.model.eval(), _facts(settings, loop))
+    save_diffusion(paths.checkpoint, checkpoint)
     shutil.rmtree(paths.training)
     return checkpoint
+
+
+def _begin(
+    model_config: DiffusionModelConfig, config: DiffusionTrainConfig, compute: Compute, init: Path | None
+) -> DiffusionStep:
+    """What computes steps, with a model of random weights, or of those of an ADM checkpoint."""
+    # The seed decides the first weights, and what dropout drops.
+    torch.manual_seed(config.seed)
+    model = NoisePredictor(model_config)
+    if init is not None:
+        load_adm(model, init)
+    model.to(compute.device)
+    if config.gradient_checkpointing:
+        model.unet.enable_gradient_checkpointing()
+    return DiffusionStep(model, config, compute, DiffusionProcess(Schedule.linear(), compute.device))
+
+
+def _introduce(step: DiffusionStep, images: NormalImages, progress: Progress, listeners: Listeners) -> None:
+    """What is about to be trained on what, and how long it will take here."""
+    compute, config = step.compute, step.config
+    parameters = sum(weight.numel() for weight in step.model.parameters())
+    listeners.say(
+        f"U-Net of {parameters / 1e6:.1f} M parameters on {compute.device.type} in {compute.arithmetic}; "
+        f"{len(images)} images to train on"
+    )
+    seconds = step.seconds(*images.batch(range(config.batch)))
+    listeners.say(describe_time(config, progress.step, seconds))
 
 
 def _images(

@@ -1,0 +1,100 @@
+"""What the commands that sample from a diffusion model share: their options, the model, the sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from realnet_edge.config import DEVICES, PRECISIONS
+from realnet_edge.config.diffusion import DDIM_VARIANCES, SAMPLERS, SamplerConfig
+
+if TYPE_CHECKING:
+    from realnet_edge.diffusion.checkpoint import DiffusionCheckpoint
+    from realnet_edge.diffusion.sampling import Sampler
+    from realnet_edge.workspace import Workspace
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_SAMPLING = (
+    click.option(
+        "--sampler",
+        type=click.Choice(SAMPLERS),
+        default=SAMPLERS[0],
+        show_default=True,
+        help="iddpm as published, or ddim (paper, algorithm S1), where s of 0.01 to 0.03 does.",
+    ),
+    click.option("--steps", type=int, default=20, show_default=True, help="Steps from noise to image."),
+    click.option(
+        "--ddim-variance",
+        type=click.Choice(DDIM_VARIANCES),
+        default="learned",
+        show_default=True,
+        help="Variance that ddim adds s times.",
+    ),
+    click.option("--batch", type=click.IntRange(1), help="Images at a time.  [default: by the device]"),
+    click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True),
+    click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True),
+    click.option("--threads", type=int, default=0, help="Threads of PyTorch; 0 for all cores."),
+    click.option(
+        "--compile/--no-compile",
+        "compile_network",
+        default=False,
+        help="Compile the network; a minute at first, then faster.",
+    ),
+)
+
+
+def sampling_options(command: _Command) -> _Command:
+    """Add the options of commands that sample."""
+    for option in reversed(_SAMPLING):
+        command = option(command)
+    return command
+
+
+def open_model(workspace: Workspace, category: str) -> tuple[DiffusionCheckpoint, int]:
+    """The category's own model, or the one of all categories, and where the category stands in it."""
+    from realnet_edge.cli.training_packages import need_training_packages
+    from realnet_edge.data.category import ALL
+    from realnet_edge.errors import CheckpointError
+
+    need_training_packages("synth sample", "diffusers")
+    own = workspace.category(category).diffusion.checkpoint
+    joint = workspace.category(ALL).diffusion.checkpoint
+    if not own.is_dir() and not joint.is_dir():
+        raise CheckpointError(
+            f"no diffusion model of category {category!r} in {workspace.root}. Train it first, DIR being the "
+            f"folder that holds its images: realnet-edge synth train --data DIR --category {category}"
+        )
+    from realnet_edge.diffusion.checkpoint import load_diffusion
+
+    checkpoint = load_diffusion(own if own.is_dir() else joint)
+    names = checkpoint.config.categories
+    if category not in names:
+        raise CheckpointError(
+            f"the diffusion model knows no category {category!r}. It knows: {', '.join(names)}."
+        )
+    return checkpoint, names.index(category)
+
+
+def make_sampler(
+    checkpoint: DiffusionCheckpoint,
+    *,
+    sampler: str,
+    steps: int,
+    ddim_variance: str,
+    batch: int | None,
+    precision: str,
+    device: str,
+    threads: int,
+    compile_network: bool,
+) -> tuple[Sampler, int]:
+    """What draws, and how many images at a time."""
+    from realnet_edge.diffusion.fast_sampling import Where, default_batch, fast_sampler
+
+    config = SamplerConfig(sampler, steps, ddim_variance)
+    made = fast_sampler(
+        checkpoint.model, config, Where(device, precision), threads=threads, compiled=compile_network
+    )
+    return made, batch or default_batch(made.compute)
