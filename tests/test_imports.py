@@ -172,6 +172,8 @@ def test_help_imports_nothing_heavy() -> None:
         "train --data {0} --category x --workspace {0}",
         "build --precision int8 --category x --workspace {0}",
         "synth quality --data {0} --category x --source scratches",
+        "synth train --data {0} --category x --workspace {0}",
+        "synth sample --category x --count 1 --workspace {0}",
     ],
 )
 def test_what_is_not_there_is_said_before_torch_is_imported(command: str, tmp_path: Path) -> None:

@@ -117,9 +117,9 @@ class DiffusionTrainConfig:
         warmup: steps over which the rate rises linearly from zero.
         clip: largest norm of all gradients together (the paper: 1).
         ema: decay a step of the average of the weights, which is what samples (the paper: 0.9999).
-        vlb_weight: weight of the variational bound L_vlb, the sum over all 1000 steps in nats or bits as
-            `losses` says, beside L_simple (paper eq. S2: 0.001). One random step stands for the sum, 1000
-            times its term: 0.001 is therefore that term with weight 1, as the official code adds it.
+        vlb_weight: weight of the variational bound L_vlb, the sum over all 1000 steps in bits a dimension,
+            beside L_simple (paper eq. S2: 0.001). One random step stands for the sum, 1000 times its term:
+            0.001 is therefore that term with weight 1, as the official code adds it.
         flip: mirror images at random, both ways.
         rotate: largest rotation in degrees, as for training RealNet.
         save_every: steps between saved states and sample grids.
@@ -189,7 +189,7 @@ class SamplerConfig:
 
     def __post_init__(self) -> None:
         require(self.sampler in SAMPLERS, "sampler", self.sampler, f"one of {SAMPLERS}")
-        require(1 <= self.steps <= DIFFUSION_STEPS, "steps", self.steps, f"1 to {DIFFUSION_STEPS}")
+        require(2 <= self.steps <= DIFFUSION_STEPS, "steps", self.steps, f"2 to {DIFFUSION_STEPS}")
         require(
             self.ddim_variance in DDIM_VARIANCES,
             "ddim_variance",

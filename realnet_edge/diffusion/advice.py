@@ -28,12 +28,13 @@ def few_images_advice(count: int, category: str) -> str | None:
     )
 
 
-def describe_time(config: DiffusionTrainConfig, done: int, seconds: float) -> str:
+def describe_time(config: DiffusionTrainConfig, done: int, spent: float, seconds: float) -> str:
     """What a training comes to at this speed.
 
     Args:
         config: the limits.
         done: steps done before.
+        spent: minutes that they took.
         seconds: what a step took in a short run.
     """
     left = (config.steps - done) * seconds / 60
@@ -41,9 +42,10 @@ def describe_time(config: DiffusionTrainConfig, done: int, seconds: float) -> st
         f"a step of {config.batch} images took {seconds:.2f} s in a short run: {config.steps - done} steps "
         f"take about {_duration(left)}, without the sample grids"
     )
-    if 0 < config.minutes < left:
-        steps = int(config.minutes * 60 / seconds)
-        text += f"; --minutes {config.minutes:g} ends it after about {steps}"
+    allowed = config.minutes - spent
+    if config.minutes > 0 and allowed < left:
+        steps = done + int(max(0.0, allowed) * 60 / seconds)
+        text += f"; --minutes {config.minutes:g} ends it after about {steps} steps in all"
     return text
 
 

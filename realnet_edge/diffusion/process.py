@@ -119,7 +119,7 @@ class DiffusionProcess:
         """x_{t-1} from x_t by algorithm S1: N(DDIM's deterministic step, s Sigma); the last adds no noise.
 
         x_0 is kept within [-1, 1], and the noise follows from it: without that, errors of the first steps,
-        where x_0 is 157 times as uncertain as the noise, leave the range of images.
+        where x_0 is a hundred times as uncertain as the noise, leave the range of images.
 
         Args:
             variance: Sigma, one of `DDIM_VARIANCES`.

@@ -36,11 +36,10 @@ class Schedule:
         self.alphas_cumprod_before: Table = np.append(1.0, self.alphas_cumprod[:-1])
 
     @classmethod
-    def linear(cls, steps: int = DIFFUSION_STEPS) -> Schedule:
-        """The schedule that models are trained with; its ends scale with 1000 / steps."""
-        scale = DIFFUSION_STEPS / steps
-        betas = np.linspace(scale * FIRST_BETA, scale * LAST_BETA, steps, dtype=np.float64)
-        return cls(betas, np.arange(steps, dtype=np.int64))
+    def linear(cls) -> Schedule:
+        """The schedule that models are trained with."""
+        betas = np.linspace(FIRST_BETA, LAST_BETA, DIFFUSION_STEPS, dtype=np.float64)
+        return cls(betas, np.arange(DIFFUSION_STEPS, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.betas)
@@ -49,10 +48,10 @@ class Schedule:
         """Every n-th step of this schedule from its first, `count` of them, with the same cumulated noise.
 
         Raises:
-            ConfigError: `count` is not in 1..T.
+            ConfigError: `count` is not in 2..T.
         """
-        if not 1 <= count <= len(self):
-            raise ConfigError(f"{count} sampling steps; valid: 1 to {len(self)}.")
+        if not 2 <= count <= len(self):
+            raise ConfigError(f"{count} sampling steps; valid: 2 to {len(self)}.")
         kept = np.arange(count) * (len(self) // count)
         cumulated = self.alphas_cumprod[kept]
         betas = 1.0 - cumulated / np.append(1.0, cumulated[:-1])
@@ -67,7 +66,7 @@ class Schedule:
     def posterior_log_variance(self) -> Table:
         """Its logarithm, with the second step's in place of the first one's, which is minus infinity."""
         variance = self.posterior_variance
-        logarithms: Table = np.log(np.append(variance[min(1, len(variance) - 1)], variance[1:]))
+        logarithms: Table = np.log(np.append(variance[1], variance[1:]))
         return logarithms
 
     @cached_property

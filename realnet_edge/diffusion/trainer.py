@@ -153,7 +153,7 @@ def _introduce(step: DiffusionStep, images: NormalImages, progress: Progress, li
         f"{len(images)} images to train on"
     )
     seconds = step.seconds(*images.batch(range(config.batch)))
-    listeners.say(describe_time(config, progress.step, seconds))
+    listeners.say(describe_time(config, progress.step, progress.minutes, seconds))
 
 
 def _images(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from realnet_edge.config.diffusion import DiffusionModelConfig
+from realnet_edge.config.diffusion import DiffusionModelConfig, DiffusionTrainConfig
+from realnet_edge.data import CategoryData
 from realnet_edge.diffusion.adm import load_adm
+from realnet_edge.diffusion.trainer import Start, train_diffusion
 from realnet_edge.diffusion.unet import NoisePredictor
 from realnet_edge.errors import CheckpointError
+from realnet_edge.workspace import CategoryPaths
 
 # Three levels, of which the second attends: each kind of block is there, with two heads.
 CONFIG = DiffusionModelConfig(
@@ -171,6 +175,19 @@ def test_a_loaded_network_computes_what_adm_computes(file: Path) -> None:
     expected = Reference(made_checkpoint())(images, timesteps)
     assert expected.abs().mean() > 0.1
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_training_begins_from_it(file: Path, bolt: CategoryData, tmp_path: Path) -> None:
+    config = DiffusionTrainConfig(
+        steps=1, batch=2, accumulate=1, threads=1, device="cpu", precision="fp32", learning_rate=1e-4
+    )
+    structure = dataclasses.replace(CONFIG, categories=("",))
+    trained = train_diffusion(bolt, CategoryPaths(tmp_path / "run"), structure, config, Start(init=file))
+    assert trained is not None
+    found = trained.model.state_dict()["unet.conv_in.weight"]
+    # Adam's first step moves a weight by the learning rate at most.
+    torch.testing.assert_close(found, made_checkpoint()["input_blocks.0.0.weight"], rtol=0, atol=1.1e-4)
+    assert len(trained.training["init"]) == 64
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_ddim_adds_each_of_its_variances(noise: Tensor, variance: str) -> None:
 
 
 def test_what_is_not_valid_is_named() -> None:
-    with pytest.raises(ConfigError, match="valid: 1 to 1000"):
+    with pytest.raises(ConfigError, match="valid: 2 to 1000"):
         Schedule.linear().spaced(1001)
     process = DiffusionProcess(Schedule.linear())
     images = torch.zeros(1, 3, 4, 4)

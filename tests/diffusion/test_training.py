@@ -199,11 +199,11 @@ def test_few_images_get_a_warning_with_alternatives() -> None:
 
 def test_the_time_follows_from_a_step() -> None:
     config = dataclasses.replace(TRAIN, steps=7200)
-    assert "about 4.0 hours" in describe_time(config, 0, 2.0)
-    assert "3600 steps take about 2.0 hours" in describe_time(config, 3600, 2.0)
-    assert "--minutes 30 ends it after about 900" in describe_time(
-        dataclasses.replace(config, minutes=30), 0, 2.0
-    )
+    assert "about 4.0 hours" in describe_time(config, 0, 0.0, 2.0)
+    assert "3600 steps take about 2.0 hours" in describe_time(config, 3600, 120.0, 2.0)
+    limited = dataclasses.replace(config, minutes=30)
+    assert "--minutes 30 ends it after about 900 steps" in describe_time(limited, 0, 0.0, 2.0)
+    assert "after about 700 steps" in describe_time(limited, 400, 20.0, 2.0)
 
 
 @pytest.mark.parametrize(
