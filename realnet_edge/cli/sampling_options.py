@@ -41,7 +41,7 @@ _SAMPLING = (
         "--compile/--no-compile",
         "compile_network",
         default=False,
-        help="Compile the network; a minute at first, then faster.",
+        help="Compile the network: minutes at first, worth it for thousands of images.",
     ),
 )
 

@@ -36,6 +36,8 @@ from realnet_edge.training.state import Progress, load_training_state
 from realnet_edge.workspace import CategoryPaths
 
 _SILENT = Listeners()
+# The rate follows from neither: a training may be resumed with others, and go on for longer.
+_LIMITS = ("steps", "minutes", "save_every")
 _SMALLER = "a smaller --image-size or --preset edge"
 
 
@@ -69,7 +71,7 @@ def train_diffusion(
     It sees the same images as `realnet-edge train` with the same seed: those held out for the threshold and
     for calibration stay unseen. Several categories share one model, which is told which one an image shows.
     A state is saved every `save_every` steps; a training that is resumed from it ends, on a CPU, with the
-    weights of an uninterrupted one.
+    weights of an uninterrupted one. Its limits may be others than before.
 
     Args:
         paths: where checkpoint, state and sample grids go: `CategoryPaths.diffusion`.
@@ -97,7 +99,7 @@ def train_diffusion(
     model_config = dataclasses.replace(model_config, categories=names)
     settings: dict[str, Any] = {
         "model": model_config.to_dict(),
-        "train": config.to_dict(),
+        "train": {key: value for key, value in config.to_dict().items() if key not in _LIMITS},
         "category": category.name,
         "init": sha256_file(start.init) if start.init else "",
     }
