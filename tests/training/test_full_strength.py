@@ -98,7 +98,8 @@ def test_features_are_kept_only_of_images_that_stay_and_fit(
     picked = torch.tensor([11, 0, 0])
     expected = model.select(model.inputs(torch.from_numpy(dataset.images[[11, 0, 0]])))
     for block, wanted in zip(kept.of(picked), expected, strict=True):
-        torch.testing.assert_close(block, wanted, rtol=1e-4, atol=1e-5)
+        # The step's copy of the backbone has its BatchNorm folded.
+        assert float((block - wanted).abs().max()) < 1e-4 * float(wanted.abs().max())
     assert normal_features(model, dataset, 0, 5, compute) is None
     for changes in ({"flip": True}, {"noise": 0.5}, {"light": 0.1}, {"rotate": 90.0}):
         config = dataclasses.replace(PLAIN, **changes)
