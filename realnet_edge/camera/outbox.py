@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS destination (name TEXT PRIMARY KEY, delivered INTEGER
 """
 # Some 300 MB of results: a broker may be away for half a day at 25 frames a second.
 _KEPT = 1_000_000
+# How long another run may take to let go of the file.
+_LOCK_S = 0.5
 # Results that are held in memory while the disk takes none.
 _HELD = 10_000
 
@@ -54,14 +56,15 @@ class Outbox:
     Args:
         path: the file; made if absent.
         destinations: names of those that results are for. One that the file does not know gets what comes
-            from now on; one that is not among them any more is forgotten, and so is what waited for it alone.
+            from now on; one that is not among them any more is forgotten, if it has everything.
         kept: results that may wait on disk; beyond, the oldest are given up.
 
     Attributes:
         given_up: results deleted undelivered because too many waited, or that memory did not hold either.
 
     Raises:
-        ConfigError: the file cannot be opened, or is none of ours.
+        ConfigError: the file cannot be opened, is none of ours, is used by another run, or holds results for
+            a destination that is not among these.
     """
 
     def __init__(self, path: Path, destinations: Sequence[str], kept: int = _KEPT) -> None:
@@ -74,17 +77,25 @@ class Outbox:
         self._filled = threading.Condition()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            # Readers do not hold up the writer, and a crash of this process loses nothing that was written.
+            self._database = sqlite3.connect(
+                path, timeout=_LOCK_S, check_same_thread=False, isolation_level=None
+            )
+            # Two runs would take each other's results: the file belongs to the first one.
+            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
+            # A crash of this process loses nothing that was written.
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(_SCHEMA)
-            self._register(destinations)
         except (sqlite3.Error, OSError) as error:
             raise ConfigError(
-                f"{path}: cannot be used as the outbox ({error}). Give a file that is not there yet, or one "
-                "of an earlier run."
+                f"{path}: cannot be used as the outbox ({error}). Give --outbox a file of its own for each "
+                "run at the same time, one that is not there yet or one of an earlier run."
             ) from error
+        try:
+            self._register(destinations)
+        except ConfigError:
+            self._database.close()
+            raise
 
     def __call__(self, inspection: Inspection) -> None:
         uid = f"{self._run}-{inspection.index}"
@@ -147,10 +158,21 @@ class Outbox:
             self._database.close()
 
     def _register(self, destinations: Sequence[str]) -> None:
-        marks = ",".join("?" * len(destinations))
+        """Know these destinations and no others.
+
+        Raises:
+            ConfigError: results wait for another one.
+        """
+        known = [name for (name,) in self._database.execute("SELECT name FROM destination")]
+        for name in (name for name in known if name not in destinations):
+            if waiting := self.waiting(name):
+                raise ConfigError(
+                    f"{self.path}: {waiting} results wait for {name}, to which this run does not deliver. "
+                    "Name it as well, or give another --outbox; delete the file only if nobody needs them."
+                )
+            self._database.execute("DELETE FROM destination WHERE name = ?", (name,))
+        newest = "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'message'"
         with self._database:
-            self._database.execute(f"DELETE FROM destination WHERE name NOT IN ({marks})", destinations)  # noqa: S608  # question marks alone
-            newest = "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'message'"
             self._database.executemany(
                 f"INSERT OR IGNORE INTO destination VALUES (?, ({newest}))",  # noqa: S608  # a constant
                 [(name,) for name in destinations],

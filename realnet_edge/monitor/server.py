@@ -75,12 +75,17 @@ def _parse(address: str, token: str | None) -> tuple[str, int]:
     host, _, number = address.rpartition(":")
     host = host.strip("[]")
     if not host or not number.isdecimal() or int(number) > 65535:
-        raise ConfigError(f"{address} is no HOST:PORT, 127.0.0.1:8080 for example.")
+        raise ConfigError(
+            f"{address} is no HOST:PORT with a port up to 65535; valid is 127.0.0.1:8080 for example."
+        )
     if token is not None and len(token) < _SHORTEST_TOKEN:
-        raise ConfigError(f"the token has {len(token)} characters: give at least {_SHORTEST_TOKEN}.")
+        raise ConfigError(
+            f"the token (--web-token) has {len(token)} characters: give at least {_SHORTEST_TOKEN}."
+        )
     if token is None and not _is_loopback(host):
         raise ConfigError(
-            f"{address} can be reached by other machines: give a file with a token for them, or 127.0.0.1."
+            f"{address} can be reached by other machines: give a file with a token for them (--web-token), or "
+            "127.0.0.1."
         )
     return host, int(number)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -92,14 +93,35 @@ def test_a_webhook_that_fails_gets_the_same_result_again(sending: Callable[..., 
 
 
 def test_a_result_that_is_refused_holds_nothing_up(sending: Callable[..., Sending]) -> None:
-    # A redirect is refused, too: results go where the user said.
-    receiver = Receiver([422, 302, 200])
+    receiver = Receiver([422, 200])
     one = sending(Webhook(receiver.url, None))
     one.put(range(4))
-    wait(lambda: one.delivery.sent == 2)
+    wait(lambda: one.delivery.sent == 3)
     assert indices(receiver.got) == [0, 1, 2, 3]
-    assert one.delivery.refused == 2
-    assert one.trouble == ["it answers 422 Unprocessable Entity", "it answers 302 Found"]
+    assert one.delivery.refused == 1
+    assert one.trouble == ["it answers 422 Unprocessable Entity"]
+    receiver.close()
+
+
+@pytest.mark.parametrize("answer", [302, 401, 404])
+def test_a_wrong_address_loses_nothing(sending: Callable[..., Sending], answer: int) -> None:
+    """A redirect is not followed, either: results go where the user said."""
+    receiver = Receiver([answer, 200])
+    one = sending(Webhook(receiver.url, None))
+    one.put(range(2))
+    wait(lambda: one.delivery.sent == 2)
+    assert indices(receiver.got) == [0, 0, 1]
+    assert one.delivery.refused == 0
+    receiver.close()
+
+
+def test_user_and_password_are_sent_as_such(sending: Callable[..., Sending]) -> None:
+    receiver = Receiver([200])
+    one = sending(Webhook(receiver.url.replace("://", "://line%40a:p%3Aw@"), None))
+    one.put([0])
+    wait(lambda: one.delivery.sent == 1)
+    assert receiver.got[0][0]["Authorization"] == "Basic " + base64.b64encode(b"line@a:p:w").decode()
+    assert "p%3Aw" not in one.delivery.name
     receiver.close()
 
 
@@ -240,8 +262,23 @@ def test_each_destination_has_its_own_place_and_the_slowest_keeps_the_results(tm
     with Outbox(path, ["slow", "new"]) as outbox:
         # Whoever comes anew gets what comes from now on.
         assert (outbox.waiting("slow"), outbox.waiting("new")) == (3, 0)
+    # Nothing is lost to a mistyped address.
+    with pytest.raises(ConfigError, match="3 results wait for slow, to which this run does not deliver"):
+        Outbox(path, ["new"])
+    with Outbox(path, ["slow", "new"]) as outbox:
+        while message := outbox.next("slow"):
+            outbox.delivered("slow", message)
     with Outbox(path, ["new"]) as outbox:
-        assert outbox._database.execute("SELECT COUNT(*) FROM message").fetchone() == (0,)
+        assert outbox._database.execute("SELECT name FROM destination").fetchall() == [("new",)]
+
+
+def test_an_outbox_belongs_to_one_run(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    with Outbox(path, ["one"]) as outbox:
+        outbox(result(0))
+        with pytest.raises(ConfigError, match="a file of its own for each run"):
+            Outbox(path, ["one"])
+        assert outbox.waiting("one") == 1
 
 
 def test_a_file_that_is_no_outbox_is_refused(tmp_path: Path) -> None:

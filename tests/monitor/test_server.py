@@ -149,7 +149,7 @@ def test_a_token_is_asked_for_and_kept_in_a_cookie(guarded: MonitorServer) -> No
         ("192.0.2.1:0", None, "can be reached by other machines"),
         ("127.0.0.1", None, "is no HOST:PORT"),
         ("127.0.0.1:99999", None, "is no HOST:PORT"),
-        ("127.0.0.1:0", "short", "the token has 5 characters: give at least 16"),
+        ("127.0.0.1:0", "short", "has 5 characters: give at least 16"),
         ("192.0.2.1:0", TOKEN, "cannot be served"),
     ],
 )
