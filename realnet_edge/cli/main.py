@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("realnet_edge.cli.build", "Build an engine bundle at a wanted precision."),
     "bench": ("realnet_edge.cli.bench", "Measure every bundle: accuracy, drift and speed."),
     "reproduce": ("realnet_edge.cli.reproduce", "Run the paper's experiments beside its figures."),
-    "run": ("realnet_edge.cli.run", "Score the frames of a folder or video."),
+    "run": ("realnet_edge.cli.run", "Score the frames of a folder, video or camera."),
     "verify": ("realnet_edge.cli.verify", "Check the hashes of a bundle."),
     "env": ("realnet_edge.cli.env", "Show what this machine can do and what is missing."),
 }

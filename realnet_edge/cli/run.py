@@ -1,4 +1,4 @@
-"""`realnet-edge run`: score the frames of a folder, a glob pattern or a video."""
+"""`realnet-edge run`: score the frames of files, or of what sends pictures by itself."""
 
 from __future__ import annotations
 

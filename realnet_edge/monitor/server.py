@@ -84,7 +84,7 @@ def _parse(address: str, token: str | None) -> tuple[str, int]:
         )
     if token is None and not _is_loopback(host):
         raise ConfigError(
-            f"{address} can be reached by other machines: give a file with a token for them (--web-token), or "
+            f"{address} can be reached by other machines: give a file with a token (--web-token), or "
             "127.0.0.1."
         )
     return host, int(number)
