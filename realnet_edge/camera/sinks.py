@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, TypeVar
@@ -69,6 +70,8 @@ class ResultLog:
 class OverlayFolder:
     """Writes a JPEG a frame into a folder, each one whole or not at all.
 
+    Where pictures of an earlier run lie, names begin with the time at which this one began: none is replaced.
+
     Args:
         folder: made if absent.
         annotate: draws the picture of an inspected frame, (H, W, 3) uint8 RGB.
@@ -82,14 +85,16 @@ class OverlayFolder:
         self._everything = everything
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            used = any(path.suffix == ".jpg" for path in folder.iterdir())
         except OSError as error:
             raise ConfigError(f"{folder}: cannot be made ({error.strerror}).") from error
+        self._run = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%fZ_") if used else ""
 
     def __call__(self, inspection: Inspection) -> None:
         if inspection.anomaly_map is None or not (self._everything or inspection.verdict == DEFECT):
             return
         name = _ODD_CHARACTERS.sub("_", str(Path(inspection.frame.id).with_suffix("")))
-        path = self.folder / f"{inspection.index:06d}_{name}.jpg"
+        path = self.folder / f"{self._run}{inspection.index:06d}_{name}.jpg"
         try:
             with atomic_path(path) as temporary:
                 Image.fromarray(self._annotate(inspection)).save(temporary, quality=_JPEG_QUALITY)

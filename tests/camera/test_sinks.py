@@ -89,6 +89,14 @@ def test_a_folder_takes_defects_only_unless_asked_for_everything(tmp_path: Path)
         assert sink.written == len(expected)
 
 
+def test_a_second_run_replaces_no_picture_of_the_first(tmp_path: Path) -> None:
+    for _ in range(3):
+        OverlayFolder(tmp_path, _draw, False)(_inspection(7, "defect"))
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert len(names) == 3
+    assert all(name.endswith("000007_part7.jpg") for name in names), names
+
+
 def test_an_overlay_is_the_picture_that_was_drawn(tmp_path: Path) -> None:
     OverlayFolder(tmp_path, _draw, False)(_inspection(7, "defect"))
 
