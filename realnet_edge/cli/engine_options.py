@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from realnet_edge.cli.options import adding
 from realnet_edge.errors import ConfigError
 
 if TYPE_CHECKING:
     from realnet_edge.runtime.tensorrt import EngineOptions
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def _read_batch(
@@ -84,11 +82,8 @@ _kernels = click.option(
 )
 
 
-def engine_options(command: _Command) -> _Command:
-    """Add the options; the command gets them as `timing_cache`, `rrs`, `kernels` and one keyword a field."""
-    for option in reversed((*_OPTIONS, _timing_cache, _rrs, _kernels)):
-        command = option(command)
-    return command
+# The command gets them as `timing_cache`, `rrs`, `kernels` and one keyword a field.
+engine_options = adding((*_OPTIONS, _timing_cache, _rrs, _kernels))
 
 
 def read_engine_options(given: dict[str, Any], max_batch: int, max_batch_given: bool) -> EngineOptions | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from realnet_edge.cli.options import adding
 from realnet_edge.cli.output import say
 from realnet_edge.errors import ConfigError
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from realnet_edge.camera import Inspection
     from realnet_edge.monitor import LineState
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option(
@@ -33,11 +33,8 @@ _OPTIONS = (
 )
 
 
-def monitor_options(command: _Command) -> _Command:
-    """Add --web and --web-token to a command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+# --web and --web-token.
+monitor_options = adding(_OPTIONS)
 
 
 def serve_state(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +12,18 @@ from realnet_edge.config import DEVICES, PRECISIONS
 from realnet_edge.workspace import DEFAULT_WORKSPACE, WORKSPACE_VARIABLE
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def adding(options: Sequence[Callable[[Any], Any]]) -> Callable[[_Command], _Command]:
+    """A decorator that adds options to a command, shown in the order given."""
+
+    def add(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
 
 workspace_option = click.option(
     "--workspace",
@@ -96,11 +108,8 @@ _QUALITY = (
 )
 
 
-def quality_options(command: _Command) -> _Command:
-    """Add the files of the official networks by which synthetic images are measured."""
-    for option in reversed(_QUALITY):
-        command = option(command)
-    return command
+# The files of the official networks by which synthetic images are measured.
+quality_options = adding(_QUALITY)
 
 
 # How long, how and on what a training runs; each is a field of `TrainConfig`.
@@ -144,8 +153,5 @@ _TRAINING = (
 )
 
 
-def training_options(command: _Command) -> _Command:
-    """Add the options of commands that train; none has a default but the preset's."""
-    for option in reversed(_TRAINING):
-        command = option(command)
-    return command
+# Of commands that train; none has a default but the preset's.
+training_options = adding(_TRAINING)

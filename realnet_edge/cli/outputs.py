@@ -8,10 +8,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from realnet_edge.cli.options import adding
 from realnet_edge.cli.output import say
 from realnet_edge.errors import ConfigError, DataError
 
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 Sink = Callable[["Inspection"], None]
 SECRET = "REALNET_EDGE_WEBHOOK_SECRET"  # noqa: S105  # the variable's name
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option(
@@ -78,11 +78,8 @@ class Outputs:
     outbox: Path | None
 
 
-def output_options(command: _Command) -> _Command:
-    """Add the options that `Outputs` holds to a command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+# Those that `Outputs` holds.
+output_options = adding(_OPTIONS)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from realnet_edge.cli.options import adding
 from realnet_edge.config import DEVICES, PRECISIONS
 from realnet_edge.config.diffusion import DDIM_VARIANCES, SAMPLERS, SamplerConfig
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from realnet_edge.diffusion.sampling import Sampler
     from realnet_edge.workspace import Workspace
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _SAMPLING = (
     click.option(
@@ -46,11 +45,8 @@ _SAMPLING = (
 )
 
 
-def sampling_options(command: _Command) -> _Command:
-    """Add the options of commands that sample."""
-    for option in reversed(_SAMPLING):
-        command = option(command)
-    return command
+# Of commands that sample.
+sampling_options = adding(_SAMPLING)
 
 
 def open_model(workspace: Workspace, category: str) -> tuple[DiffusionCheckpoint, int]:

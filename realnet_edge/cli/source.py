@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from realnet_edge.cli.options import adding
 from realnet_edge.cli.output import say
 from realnet_edge.errors import ConfigError
 
 if TYPE_CHECKING:
     from realnet_edge.camera import CameraState, Source
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 class _Region(click.ParamType[tuple[int, ...]]):
@@ -62,11 +61,8 @@ _OPTIONS = (
 )
 
 
-def source_options(command: _Command) -> _Command:
-    """Add --source, --timeout, --region and --rotate to a command."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+# --source, --timeout, --region and --rotate.
+source_options = adding(_OPTIONS)
 
 
 def open_viewed(
