@@ -16,10 +16,10 @@ from realnet_edge.config import ModelConfig
 from realnet_edge.errors import CheckpointError, ConfigError
 from realnet_edge.files import atomic_path
 from realnet_edge.model.backbone import FrozenBackbone
-from realnet_edge.model.checkpoint import load_state
 from realnet_edge.model.official import official_state, translate_state
 from realnet_edge.model.official_pickle import read_pickle
 from realnet_edge.model.realnet import RealNet
+from realnet_edge.model.weights import load_state
 
 # The official name of timm's first tap; ResNets' stem, timm's tap 0, has none there.
 _FIRST_LAYER = {"resnet18": 0, "resnet34": 0, "resnet50": 0, "wide_resnet50_2": 0, "efficientnet_b4": 1}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from realnet_edge.errors import CheckpointError
 from realnet_edge.files import atomic_folder, read_json, write_json
-from realnet_edge.model.checkpoint import load_state
+from realnet_edge.model.weights import load_state
 from realnet_edge.training.averaging import WeightAverage
 
 _TENSORS = "state.safetensors"
