@@ -38,7 +38,7 @@ class GStreamerPipeline:
 
     Raises:
         ConfigError: a description that cannot be split into words.
-        DependencyError: PyAV or gst-launch-1.0 is missing.
+        DependencyError: gst-launch-1.0 is missing.
     """
 
     def __init__(self, pipeline: str, timeout_s: float) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from realnet_edge.camera.addresses import shown
 from realnet_edge.camera.delivery import DeliveryError
 from realnet_edge.camera.outbox import Message
-from realnet_edge.errors import ConfigError, DependencyError
+from realnet_edge.errors import ConfigError
 
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _PREFIX = "realnet-edge"
@@ -75,11 +75,12 @@ class Mqtt:
 
     Raises:
         ConfigError: no such address, or no such file.
-        DependencyError: paho-mqtt is not installed.
     """
 
     def __init__(self, address: str, category: str, ca: Path | None = None, timeout_s: float = 5.0) -> None:
-        self._paho = _import_paho()
+        import paho.mqtt.client
+
+        self._paho: Any = paho.mqtt.client
         self.name = shown(address)
         self._broker = Broker.parse(address)
         if ca is not None and not ca.is_file():
@@ -152,13 +153,3 @@ class Mqtt:
             self._client.disconnect()
             self._client.loop_stop()
         self._client = None
-
-
-def _import_paho() -> Any:
-    try:
-        import paho.mqtt.client
-    except ImportError as error:
-        raise DependencyError(
-            "results go to a broker through paho-mqtt, which is missing: pip install 'realnet-edge[camera]'."
-        ) from error
-    return paho.mqtt.client

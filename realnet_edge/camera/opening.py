@@ -51,7 +51,7 @@ def open_source(
     Raises:
         ConfigError: an address of another kind, an environment variable that is not set, or no pipeline.
         DataError: no such file or folder, a file of another kind, or nothing in it that can be scored.
-        DependencyError: what reads cameras is not installed.
+        DependencyError: what runs pipelines is not installed.
     """
     if " ! " in spec:
         return LiveSource("pipeline", GStreamerPipeline(filled_in(spec, "--source"), timeout_s), on_state)

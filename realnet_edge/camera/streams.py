@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from realnet_edge.errors import DependencyError, RealnetEdgeError
+from realnet_edge.errors import RealnetEdgeError
 
 # Pictures are taken as they come: FFmpeg neither collects packets to sort them nor probes for long.
 _LOW_DELAY = {"fflags": "nobuffer", "flags": "low_delay"}
@@ -57,9 +57,6 @@ class FFmpegStream:
         address: URL, or a device's path.
         timeout_s: how long to wait for the connection, and for each picture.
         demuxer: FFmpeg's name of the demuxer where the address does not tell, "v4l2" for a device.
-
-    Raises:
-        DependencyError: PyAV is not installed.
     """
 
     def __init__(self, address: str, timeout_s: float, demuxer: str | None = None) -> None:
@@ -149,19 +146,11 @@ def told_as_lost(av: Any, reason: Callable[[], str | None] = lambda: None) -> It
 
 
 def import_av() -> Any:
-    """PyAV.
+    """PyAV, which logs nothing."""
+    import av
+    import av.error
+    import av.logging
 
-    Raises:
-        DependencyError: it is not installed.
-    """
-    try:
-        import av
-        import av.error
-        import av.logging
-    except ImportError as error:
-        raise DependencyError(
-            "cameras and streams are read through PyAV, which is missing: pip install 'realnet-edge[camera]'."
-        ) from error
     # What matters comes as an exception; the rest would fill a log for months.
     av.logging.set_level(av.logging.PANIC)
     return av

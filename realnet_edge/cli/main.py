@@ -30,15 +30,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 # Packages that the base installation leaves out, by the name they are imported under.
 EXTRA_OF_PACKAGE = {
+    "av": "camera",
     "diffusers": "train",
     "elpv_dataset": "demo",
     "onnx": "train",
     "onnxscript": "train",
     "openvino": "openvino",
+    "paho": "camera",
+    "prometheus_client": "web",
     "safetensors": "train",
+    "starlette": "web",
     "timm": "train",
     "torch": "train",
     "torchvision": "train",
+    "uvicorn": "web",
 }
 
 

@@ -47,7 +47,6 @@ def serve_state(
 
     Raises:
         ConfigError: an address or a token that cannot be used.
-        DependencyError: what serves pages is not installed.
     """
     if web is None:
         if token_file is not None:

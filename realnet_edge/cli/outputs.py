@@ -109,7 +109,6 @@ def open_outputs(
 
     Raises:
         ConfigError: options that contradict each other, or cannot be met.
-        DependencyError: what reaches a broker is not installed.
     """
     sinks = [*_pictures(stack, outputs, source), _lines(stack, outputs.out, lines)]
     destinations = _destinations(outputs, bundle.manifest.category)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from realnet_edge.camera import Inspection
-from realnet_edge.errors import DependencyError
 from realnet_edge.monitor.state import LineState
 
 _LATENCIES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5)
@@ -18,13 +17,13 @@ class LineMetrics:
 
     Args:
         state: gives what is not counted frame by frame.
-
-    Raises:
-        DependencyError: prometheus-client is not installed.
     """
 
     def __init__(self, state: LineState) -> None:
-        self._prometheus = _import_prometheus()
+        import prometheus_client
+        import prometheus_client.core
+
+        self._prometheus: Any = prometheus_client
         self._registry = self._prometheus.CollectorRegistry()
         histogram = self._prometheus.Histogram
         self._latency = histogram(
@@ -82,14 +81,3 @@ class _Gauges:
         for name, count in found["waiting"].items():
             waiting.add_metric([name], count)
         yield waiting
-
-
-def _import_prometheus() -> Any:
-    try:
-        import prometheus_client
-        import prometheus_client.core
-    except ImportError as error:
-        raise DependencyError(
-            "the live page needs prometheus-client, which is missing: pip install 'realnet-edge[web]'."
-        ) from error
-    return prometheus_client

@@ -6,9 +6,9 @@ import ipaddress
 import socket
 import threading
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from realnet_edge.errors import ConfigError, DependencyError
+from realnet_edge.errors import ConfigError
 from realnet_edge.monitor.metrics import LineMetrics
 from realnet_edge.monitor.state import LineState
 
@@ -32,15 +32,15 @@ class MonitorServer:
 
     Raises:
         ConfigError: no such address, one that is taken, or one that others reach without a token.
-        DependencyError: what serves pages is not installed.
     """
 
     def __init__(self, address: str, state: LineState, token: str | None = None) -> None:
-        uvicorn = _import_uvicorn()
-        self.metrics = LineMetrics(state)
-        host, port = _parse(address, token)
+        import uvicorn
+
         from realnet_edge.monitor.app import make_app
 
+        self.metrics = LineMetrics(state)
+        host, port = _parse(address, token)
         self._socket = _bind(host, port)
         bound = self._socket.getsockname()
         self.url = f"http://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}/"
@@ -109,14 +109,3 @@ def _bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise ConfigError(f"{host}:{port} cannot be served ({error.strerror}): take another port.") from error
     return bound
-
-
-def _import_uvicorn() -> Any:
-    try:
-        import starlette  # noqa: F401  # asked for here, so that the line does not start without it
-        import uvicorn
-    except ImportError as error:
-        raise DependencyError(
-            "the live page needs Starlette and uvicorn, which are missing: pip install 'realnet-edge[web]'."
-        ) from error
-    return uvicorn

@@ -75,6 +75,32 @@ def test_what_cannot_be_meant_is_refused(
     assert message in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("package", "options", "extra"),
+    [
+        ("av", ["--source", "rtsp://cam/x"], "camera"),
+        ("paho", ["--mqtt", "mqtt://host"], "camera"),
+        ("uvicorn", ["--web", "127.0.0.1:0"], "web"),
+        ("starlette", ["--web", "127.0.0.1:0"], "web"),
+        ("prometheus_client", ["--web", "127.0.0.1:0"], "web"),
+    ],
+)
+def test_a_package_that_is_not_there_is_named_with_its_extra(
+    bundle: Path, parts: Path, package: str, options: list[str], extra: str
+) -> None:
+    """In a process of its own: here the packages are imported already."""
+    source = [] if "--source" in options else ["--source", str(parts)]
+    arguments = ["run", "--bundle", str(bundle), *source, *options]
+    program = (
+        f"import sys; sys.modules[{package!r}] = None; sys.argv[1:] = {arguments!r}; "
+        "from realnet_edge.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"'{package}', which is not installed" in done.stderr
+    assert f"pip install 'realnet-edge[{extra}]'" in done.stderr
+
+
 def test_a_stream_is_inspected_until_it_is_stopped(bundle: Path, tmp_path: Path) -> None:
     """The real command on a camera that breaks off again and again, and Ctrl-C."""
     server = MjpegServer(lambda: steady([jpeg(20)] * 8))
