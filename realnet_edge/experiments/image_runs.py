@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from realnet_edge.data import CategoryData
-from realnet_edge.errors import ConfigError
 from realnet_edge.experiments.experiment import SIA, Experiment, Row
-from realnet_edge.experiments.plan import Request, usable_categories
+from realnet_edge.experiments.plan import Request, row_settings, usable_categories
 from realnet_edge.experiments.results import ResultsFile
-from realnet_edge.experiments.settings import changed, in_category
+from realnet_edge.experiments.settings import in_category
 from realnet_edge.imaging import load_batch
 from realnet_edge.quality.features import Images
 from realnet_edge.quality.measure import Networks, Quality, measure_quality
@@ -122,17 +121,10 @@ def plan_images(experiment: Experiment, request: Request, count: int) -> ImagePl
         DataError: no category can be used.
     """
     categories, skipped = usable_categories(experiment, request)
+    possible, unavailable = row_settings(experiment, request)
     runs: list[ImageRun] = []
-    unavailable = {row.name: row.missing for row in experiment.rows if row.change is None}
     size = request.base.model.image_size
-    for row in experiment.rows:
-        if row.change is None:
-            continue
-        try:
-            settings = changed(request.base, row.change, request.textures, request.sia)
-        except ConfigError as error:
-            unavailable[row.name] = str(error).rstrip(".")
-            continue
+    for row, settings in possible:
         for category in categories:
             synthesis = in_category(settings, category).synthesis
             runs += [

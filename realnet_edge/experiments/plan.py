@@ -158,16 +158,9 @@ def make_plan(experiment: Experiment, request: Request) -> Plan:
     trained = categories
     if experiment.joined and categories:
         trained = (join_categories(request.data, categories),)
-    unavailable = {row.name: row.missing for row in experiment.rows if row.change is None}
+    possible, unavailable = row_settings(experiment, request)
     runs: list[Run] = []
-    for row in experiment.rows:
-        if row.change is None:
-            continue
-        try:
-            settings = changed(request.base, row.change, request.textures, request.sia)
-        except ConfigError as error:
-            unavailable[row.name] = str(error).rstrip(".")
-            continue
+    for row, settings in possible:
         if experiment.base not in ("", row.name) and settings == request.base:
             # Its figures would be the base row's, and their difference of nought would look measured.
             unavailable[row.name] = "the settings are so already"
@@ -189,6 +182,22 @@ def make_plan(experiment: Experiment, request: Request) -> Plan:
         skipped=skipped,
         checkpoint_by=request.checkpoint_by,
     )
+
+
+def row_settings(
+    experiment: Experiment, request: Request
+) -> tuple[list[tuple[Row, Settings]], dict[str, str]]:
+    """Each row that can be run with its settings, and why the others cannot, by their names."""
+    possible: list[tuple[Row, Settings]] = []
+    unavailable = {row.name: row.missing for row in experiment.rows if row.change is None}
+    for row in experiment.rows:
+        if row.change is None:
+            continue
+        try:
+            possible.append((row, changed(request.base, row.change, request.textures, request.sia)))
+        except ConfigError as error:
+            unavailable[row.name] = str(error).rstrip(".")
+    return possible, unavailable
 
 
 def usable_categories(
