@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from camera_peers import free_port
-from result_peers import Mosquitto, Receiver, has_mosquitto, wait
+from result_peers import Mosquitto, Receiver, has_mosquitto
+from waiting_peers import free_port, wait
 
 from realnet_edge.camera import Frame, Inspection
 from realnet_edge.camera.backoff import Backoff

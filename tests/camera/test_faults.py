@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 import pytest
-from camera_peers import free_port, has_rtsp_server, rtsp_server
-from result_peers import Mosquitto, Receiver, has_mosquitto, wait
+from camera_peers import has_rtsp_server, rtsp_server
+from result_peers import Mosquitto, Receiver, has_mosquitto
+from waiting_peers import free_port, wait
 
 from realnet_edge.bundle import Bundle
 from realnet_edge.camera import Choice, EngineChain, Frame, ViewedSource, open_source, run_line

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from camera_peers import MjpegServer, free_port, has_rtsp_server, jpeg, rtsp_server, steady
+from camera_peers import MjpegServer, has_rtsp_server, jpeg, rtsp_server, steady
+from waiting_peers import PATIENCE_S, Watched, free_port
 
 from realnet_edge.bundle import Bundle
-from realnet_edge.camera import CameraState, Frame, Inspection, SingleEngine, Source, open_source, run_line
+from realnet_edge.camera import Frame, Inspection, SingleEngine, Source, run_line
 from realnet_edge.camera.backoff import Backoff
-from realnet_edge.errors import ConfigError
 from realnet_edge.runtime import open_runner
 
 needs_rtsp = pytest.mark.skipif(
@@ -26,40 +26,6 @@ needs_rtsp = pytest.mark.skipif(
 needs_gstreamer = pytest.mark.skipif(
     shutil.which("gst-launch-1.0") is None, reason="no GStreamer: apt install gstreamer1.0-tools"
 )
-# What a waiting test gives up after; nothing here should take so long.
-PATIENCE_S = 60.0
-
-
-class Watched:
-    """A camera with everything it has said and shown, read in a thread until `stop`."""
-
-    def __init__(self, spec: str, timeout_s: float = 5.0) -> None:
-        self.states: list[CameraState] = []
-        self.frames: list[Frame] = []
-        self.error: BaseException | None = None
-        self.source = open_source(spec, timeout_s, self.states.append)
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def wait(self, until: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE_S
-        while not until():
-            assert time.monotonic() < end, (self.states, len(self.frames), self.error)
-            time.sleep(0.02)
-
-    def phases(self) -> list[str]:
-        return [state.phase for state in self.states]
-
-    def stop(self) -> None:
-        self.source.stop()
-        self._thread.join(PATIENCE_S)
-        assert not self._thread.is_alive()
-
-    def _read(self) -> None:
-        try:
-            self.frames.extend(self.source.frames())
-        except ConfigError as error:
-            self.error = error
 
 
 @pytest.fixture

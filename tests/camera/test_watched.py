@@ -1,55 +1,23 @@
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-from realnet_edge.camera import CameraState, Frame, open_source
-
-PATIENCE_S = 60.0
-
-
-class Reading:
-    """A watched folder read in a thread."""
-
-    def __init__(self, folder: Path) -> None:
-        self.frames: list[Frame] = []
-        self.states: list[CameraState] = []
-        self.source = open_source(f"watch:{folder}", on_state=self.states.append)
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def wait(self, until: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE_S
-        while not until():
-            assert time.monotonic() < end, self.frames
-            time.sleep(0.02)
-
-    def stop(self) -> None:
-        self.source.stop()
-        self._thread.join(PATIENCE_S)
-        assert not self._thread.is_alive()
-
-    def ids(self) -> list[str]:
-        return [frame.id for frame in self.frames]
-
-    def _read(self) -> None:
-        self.frames.extend(self.source.frames())
+from waiting_peers import Watched
 
 
 @pytest.fixture
-def reading(tmp_path: Path) -> Iterator[Reading]:
+def reading(tmp_path: Path) -> Iterator[Watched]:
     folder = tmp_path / "parts"
     folder.mkdir()
     for number in (10, 9):
         write(folder / f"part{number}.png", number)
     (folder / "notes.txt").write_text("no part")
-    opened = Reading(folder)
+    opened = Watched(f"watch:{folder}")
     yield opened
     opened.stop()
 
@@ -59,7 +27,7 @@ def write(path: Path, value: int) -> None:
 
 
 def test_files_that_are_there_and_files_that_come_are_taken_once_each(
-    reading: Reading, tmp_path: Path
+    reading: Watched, tmp_path: Path
 ) -> None:
     folder = tmp_path / "parts"
     reading.wait(lambda: len(reading.frames) == 2)
@@ -75,7 +43,7 @@ def test_files_that_are_there_and_files_that_come_are_taken_once_each(
     assert int(image[0, 0, 0]) == 99
 
 
-def test_a_file_is_not_taken_while_it_grows(reading: Reading, tmp_path: Path) -> None:
+def test_a_file_is_not_taken_while_it_grows(reading: Watched, tmp_path: Path) -> None:
     reading.wait(lambda: len(reading.frames) == 2)
     whole = tmp_path / "whole.png"
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
@@ -92,7 +60,7 @@ def test_a_file_is_not_taken_while_it_grows(reading: Reading, tmp_path: Path) ->
     np.testing.assert_array_equal(image, noise)
 
 
-def test_a_damaged_file_is_reported_and_others_follow(reading: Reading, tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported_and_others_follow(reading: Watched, tmp_path: Path) -> None:
     reading.wait(lambda: len(reading.frames) == 2)
     (tmp_path / "parts" / "a.png").write_bytes(b"no picture")
     reading.wait(lambda: len(reading.frames) == 3)
@@ -102,7 +70,7 @@ def test_a_damaged_file_is_reported_and_others_follow(reading: Reading, tmp_path
     reading.wait(lambda: len(reading.frames) == 4)
 
 
-def test_a_folder_that_goes_away_is_waited_for(reading: Reading, tmp_path: Path) -> None:
+def test_a_folder_that_goes_away_is_waited_for(reading: Watched, tmp_path: Path) -> None:
     reading.wait(lambda: len(reading.frames) == 2)
     (tmp_path / "parts").rename(tmp_path / "elsewhere")
     reading.wait(lambda: len(reading.states) == 1)

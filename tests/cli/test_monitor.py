@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from camera_peers import free_port
 from click.testing import CliRunner
+from waiting_peers import free_port
 
 from realnet_edge.bundle import Bundle
 from realnet_edge.cli.main import cli

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from camera_peers import free_port
 from click.testing import CliRunner, Result
-from result_peers import Mosquitto, Receiver, has_mosquitto, wait
+from result_peers import Mosquitto, Receiver, has_mosquitto
+from waiting_peers import free_port, wait
 
 from realnet_edge.bundle import Bundle
 from realnet_edge.camera.webhook import SIGNATURE

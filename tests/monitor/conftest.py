@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from browser import TOKEN
 
 from realnet_edge.camera import Frame, Inspection, Latency
 from realnet_edge.monitor import LineState, MonitorServer
-
-TOKEN = "a-token-for-tests-0123"  # noqa: S105  # of no use anywhere else
 
 
 @pytest.fixture

@@ -14,15 +14,13 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
-from browser import CHROMIUM, browser
+from browser import CHROMIUM, TOKEN, browser
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from realnet_edge.camera import CameraState, Inspection
 from realnet_edge.errors import ConfigError
 from realnet_edge.monitor import LineState, MonitorServer
-
-TOKEN = "a-token-for-tests-0123"  # noqa: S105  # as the fixture `guarded` has it
 
 
 def ask(

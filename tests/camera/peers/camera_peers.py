@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import io
-import socket
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
+from waiting_peers import HttpServer, Silent
 
 # Debian's own Python: GStreamer's bindings are no wheel.
 _PYTHON = "/usr/bin/python3"
@@ -41,13 +39,6 @@ GLib.MainLoop().run()
 """
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
 def jpeg(value: int) -> bytes:
     """A picture of 64x48 in one grey."""
     buffer = io.BytesIO()
@@ -55,11 +46,11 @@ def jpeg(value: int) -> bytes:
     return buffer.getvalue()
 
 
-class MjpegServer:
-    """Sends what `parts` gives to everyone who asks, then hangs up; close it to have it gone."""
+class MjpegServer(HttpServer):
+    """Sends what `parts` gives to everyone who asks, then hangs up."""
 
     def __init__(self, parts: Callable[[], Iterator[bytes]], port: int = 0) -> None:
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Silent, BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.send_response(200)
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=part")
@@ -71,19 +62,7 @@ class MjpegServer:
                 except OSError:
                     return
 
-            def log_message(self, *_: Any) -> None:
-                """Tests need no log."""
-
-        ThreadingHTTPServer.allow_reuse_address = True
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
-        self.port: int = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/stream"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler, "/stream", port)
 
 
 def steady(parts: list[bytes], seconds: float = 0.02) -> Iterator[bytes]:

@@ -6,33 +6,23 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
 import paho.mqtt.client as paho
-from camera_peers import free_port
-
-PATIENCE_S = 60.0
+from waiting_peers import PATIENCE_S, HttpServer, Silent, free_port
 
 
-def wait(until: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_S
-    while not until():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-class Receiver:
+class Receiver(HttpServer):
     """Answers POST requests with the codes in `answers`, the last one for ever."""
 
     def __init__(self, answers: list[int], port: int = 0) -> None:
         self.got: list[tuple[dict[str, str], bytes]] = []
         receiver = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Silent, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 code = answers.pop(0) if len(answers) > 1 else answers[0]
@@ -41,18 +31,7 @@ class Receiver:
                 self.send_header("Location", "/elsewhere")
                 self.end_headers()
 
-            def log_message(self, *_: Any) -> None:
-                """Tests need no log."""
-
-        ThreadingHTTPServer.allow_reuse_address = True
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.port: int = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/results?key=hidden"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler, "/results?key=hidden", port)
 
 
 def has_mosquitto() -> bool:

@@ -16,6 +16,8 @@ from typing import Any
 
 CHROMIUM = shutil.which("chromium")
 _PATIENCE_S = 60.0
+# Of guarded pages; of no use anywhere else.
+TOKEN = "a-token-for-tests-0123"  # noqa: S105
 
 
 class Browser:
