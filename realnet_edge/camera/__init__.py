@@ -2,7 +2,7 @@
 
 from realnet_edge.camera.engines import Choice, Engine, EngineChain, SingleEngine
 from realnet_edge.camera.frames import Frame
-from realnet_edge.camera.line import Line
+from realnet_edge.camera.line import Camera, Line
 from realnet_edge.camera.live import CameraState
 from realnet_edge.camera.loop import inspect, run_line
 from realnet_edge.camera.opening import TIMEOUT_S, open_source
@@ -19,6 +19,7 @@ __all__ = [
     "ROTATIONS",
     "TIMEOUT_S",
     "VIDEO_SUFFIXES",
+    "Camera",
     "CameraState",
     "Choice",
     "Engine",

@@ -21,6 +21,7 @@ class Frame:
         image: (H, W, 3) uint8 RGB at its own size; None when it could not be decoded.
         error: why it could not be decoded; None when it was.
         decode_ms: time that reading and decoding took.
+        camera: name of the camera, where cameras have names.
     """
 
     id: str
@@ -30,6 +31,7 @@ class Frame:
     image: npt.NDArray[np.uint8] | None
     error: str | None
     decode_ms: float
+    camera: str | None = None
 
 
 def utc_now() -> str:

@@ -38,6 +38,23 @@ class Ready:
     ready_at: float
 
 
+class Camera:
+    """A source on a line.
+
+    Args:
+        name: tells it from the others; None where it is the only one.
+        source: where its frames come from.
+
+    Attributes:
+        dropped: frames of a live source that no engine saw. Those of files are still there.
+    """
+
+    def __init__(self, name: str | None, source: Source) -> None:
+        self.name = name
+        self.source = source
+        self.dropped = 0
+
+
 class Line:
     """Captures and resizes in threads of its own; use it in a `with` block and iterate over it.
 
@@ -53,6 +70,7 @@ class Line:
 
     def __init__(self, source: Source, size: tuple[int, int], stop: threading.Event) -> None:
         self._source = source
+        self._camera = Camera(None, source)
         self._size = size
         self._stop = stop
         waiting = _LIVE_WAITING if source.live else _FILES_AHEAD
@@ -64,9 +82,15 @@ class Line:
         ]
 
     @property
+    def cameras(self) -> list[Camera]:
+        """Each camera with its count, as they were given."""
+        self._camera.dropped = self._captured.lost + self._ready.lost if self._source.live else 0
+        return [self._camera]
+
+    @property
     def dropped(self) -> int:
-        """Frames of a live source that no engine saw. Those of files are still there."""
-        return self._captured.lost + self._ready.lost if self._source.live else 0
+        """Frames of all live sources that no engine saw."""
+        return sum(camera.dropped for camera in self.cameras)
 
     def __iter__(self) -> Iterator[Ready]:
         return iter(self._ready)

@@ -41,6 +41,7 @@ class LiveSource(Source):
     """
 
     live = endless = True
+    reconnects = 0
 
     def __init__(
         self,

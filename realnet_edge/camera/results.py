@@ -75,6 +75,7 @@ class Inspection:
             "index": self.index,
             "id": self.frame.id,
             "source": self.frame.source,
+            "camera": self.frame.camera,
             "timestamp": self.frame.timestamp,
             "position_s": self.frame.position_s,
             "score": self.score,

@@ -28,14 +28,19 @@ class Source(ABC):
         fps: frames a second of a video; for images a rate at which a video of them can be watched.
         live: frames come at their own pace, and nobody can ask for one again.
         endless: frames come for as long as somebody inspects them, whatever fails.
-        reconnects: how often a live source was lost and found again.
+        triggered: each frame is one part: one that has to give way is reported as not inspected.
     """
 
     name: str
     fps: float = _DEFAULT_FPS
     live: bool = False
     endless: bool = False
-    reconnects: int = 0
+    triggered: bool = False
+
+    @property
+    def reconnects(self) -> int:
+        """How often it was lost and found again."""
+        return 0
 
     @abstractmethod
     def __len__(self) -> int:

@@ -69,12 +69,12 @@ class ViewedSource(Source):
 
     def __init__(self, source: Source, view: View) -> None:
         self.name, self.fps = source.name, source.fps
-        self.live, self.endless = source.live, source.endless
+        self.live, self.endless, self.triggered = source.live, source.endless, source.triggered
         self._source = source
         self._view = view
 
     @property
-    def reconnects(self) -> int:  # type: ignore[override]  # an attribute of those that count themselves
+    def reconnects(self) -> int:
         return self._source.reconnects
 
     def __len__(self) -> int:

@@ -40,6 +40,7 @@ class WatchedFolder(Source):
     """
 
     endless = True
+    reconnects = 0
 
     def __init__(self, folder: Path, on_state: Callable[[CameraState], None] = lambda state: None) -> None:
         if not folder.is_dir():

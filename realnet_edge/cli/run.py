@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +89,7 @@ def command(
     bundle = load_named(Workspace(workspace), category, backend, precision, bundle_folder)
     state = LineState(bundle.manifest.category)
     engines = chain([bundle, *load_fallbacks(fallback, bundle)], threshold, threads, state.on_alarm)
-    source = open_viewed(spec, timeout, region, rotate, state.on_camera)
+    source = open_viewed(spec, timeout, region, rotate, partial(state.on_camera, None))
     chosen = Outputs(**outputs)
     lines: list[dict[str, Any]] = []
     with ExitStack() as stack:

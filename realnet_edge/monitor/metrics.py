@@ -65,9 +65,12 @@ class _Gauges:
         yield self._core.CounterMetricFamily(
             "realnet_edge_dropped_frames", "Frames that gave way to newer ones.", found["dropped"]
         )
-        yield self._core.GaugeMetricFamily(
-            "realnet_edge_camera_up", "1 while the camera sends.", float(found["camera"]["phase"] == "live")
+        up = self._core.GaugeMetricFamily(
+            "realnet_edge_camera_up", "1 while the camera sends.", labels=["camera"]
         )
+        for camera in found["cameras"]:
+            up.add_metric([camera["name"] or ""], float(camera["phase"] == "live"))
+        yield up
         yield self._core.GaugeMetricFamily(
             "realnet_edge_ready", "1 while the line inspects.", float(self._state.not_ready() is None)
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from realnet_edge.camera import DEFECT, GOOD, NOT_INSPECTED, CameraState, Inspection, Line
@@ -22,10 +22,11 @@ class LineState:
 
     Args:
         category: what is inspected.
+        cameras: their names, in the order in which they are shown.
         quiet_s: seconds without a decision after which a line that has a camera is not ready.
     """
 
-    def __init__(self, category: str, quiet_s: float = 30.0) -> None:
+    def __init__(self, category: str, cameras: Sequence[str | None] = (None,), quiet_s: float = 30.0) -> None:
         self.category = category
         self._quiet_s = quiet_s
         # What waits for delivery, by destination; set by whoever opens the outbox.
@@ -37,7 +38,7 @@ class LineState:
         self._defects: deque[Inspection] = deque(maxlen=DEFECTS)
         self._last: Inspection | None = None
         # What it is before a camera says otherwise: files need no connection.
-        self._camera = CameraState("live")
+        self._cameras = dict.fromkeys(cameras, CameraState("live"))
         self._alarm: str | None = None
         self._line: Line | None = None
         self._started = time.monotonic()
@@ -56,10 +57,10 @@ class LineState:
         """The line runs: from here on its dropped frames are counted."""
         self._line = line
 
-    def on_camera(self, state: CameraState) -> None:
-        """How it stands with the camera now."""
+    def on_camera(self, name: str | None, state: CameraState) -> None:
+        """How it stands with a camera now."""
         with self._lock:
-            self._camera = state
+            self._cameras[name] = state
 
     def on_alarm(self, text: str) -> None:
         """An engine has failed, or another one took over."""
@@ -77,9 +78,11 @@ class LineState:
         """Why the line inspects nothing now; None while it does."""
         with self._lock:
             last = self._decided[-1] if self._decided else self._started
-            camera = self._camera
-        if camera.phase != "live":
-            return f"camera {camera.phase}" + (f": {camera.reason}" if camera.reason else "")
+            cameras = list(self._cameras.items())
+        for name, camera in cameras:
+            if camera.phase != "live":
+                named = f"camera {name}" if name else "camera"
+                return f"{named} {camera.phase}" + (f": {camera.reason}" if camera.reason else "")
         if (quiet := time.monotonic() - last) > self._quiet_s:
             return f"no decision for {quiet:.0f} s"
         return None
@@ -88,7 +91,7 @@ class LineState:
         """Everything but pictures, as JSON values."""
         waiting = self.waiting()
         with self._lock:
-            last, camera = self._last, self._camera
+            last = self._last
             latency = last.latency.to_dict() if last and last.latency else None
             return {
                 "category": self.category,
@@ -102,7 +105,7 @@ class LineState:
                 "score": last.score if last else None,
                 "verdict": last.verdict if last else None,
                 "index": last.index if last else None,
-                "camera": {"phase": camera.phase, "reason": camera.reason},
+                "cameras": self._of_cameras(),
                 "alarm": self._alarm,
                 "waiting": waiting,
                 "trend": list(self._trend),
@@ -111,6 +114,19 @@ class LineState:
                     for one in reversed(self._defects)
                 ],
             }
+
+    def _of_cameras(self) -> list[dict[str, Any]]:
+        counted = {camera.name: camera for camera in self._line.cameras} if self._line else {}
+        return [
+            {
+                "name": name,
+                "phase": state.phase,
+                "reason": state.reason,
+                "dropped": counted[name].dropped if name in counted else 0,
+                "reconnects": counted[name].source.reconnects if name in counted else 0,
+            }
+            for name, state in self._cameras.items()
+        ]
 
     def _fps(self) -> float | None:
         span = self._decided[-1] - self._decided[0] if len(self._decided) > 1 else 0.0

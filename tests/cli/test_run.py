@@ -18,7 +18,7 @@ from realnet_edge.cli.engines import chain
 from realnet_edge.cli.main import cli
 
 KEYS = [
-    *("index", "id", "source", "timestamp", "position_s", "score", "threshold", "verdict"),
+    *("index", "id", "source", "camera", "timestamp", "position_s", "score", "threshold", "verdict"),
     *("latency_ms", "error", "bundle"),
 ]
 

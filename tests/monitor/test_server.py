@@ -76,7 +76,7 @@ def test_pictures_are_of_the_last_part_and_of_the_defects(server: MonitorServer)
 
 def test_health_and_readiness_are_told_apart(server: MonitorServer, state: LineState) -> None:
     assert ask(server, "/readyz")[0] == 200
-    state.on_camera(CameraState("waiting", "gone", 1.0))
+    state.on_camera(None, CameraState("waiting", "gone", 1.0))
     status, _, body = ask(server, "/readyz")
     assert (status, json.loads(body)) == (503, {"ready": False, "reason": "camera waiting: gone"})
     assert ask(server, "/healthz")[0] == 200
@@ -103,7 +103,7 @@ def test_prometheus_reads_the_metrics(
     assert samples["realnet_edge_score_bucket", (("le", "0.3"),)] == 5
     assert samples["realnet_edge_score_bucket", (("le", "0.25"),)] == 0
     assert samples["realnet_edge_waiting_results", (("destination", "mqtt://broker/"),)] == 2
-    assert samples["realnet_edge_camera_up", ()] == 1
+    assert samples["realnet_edge_camera_up", (("camera", ""),)] == 1
     assert samples["realnet_edge_threshold", ()] == 0.5
 
 

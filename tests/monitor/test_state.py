@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from realnet_edge.camera import CameraState, Inspection
+from realnet_edge.camera import Camera, CameraState, Inspection, open_source
 from realnet_edge.monitor import LineState
 from realnet_edge.monitor.state import DEFECTS, TREND
 
@@ -43,9 +44,9 @@ def test_a_part_that_was_not_inspected_leaves_the_last_picture(
 
 def test_ready_is_a_line_with_a_camera_and_decisions(state: LineState) -> None:
     assert state.not_ready() is None
-    state.on_camera(CameraState("waiting", "Connection refused", 2.0))
+    state.on_camera(None, CameraState("waiting", "Connection refused", 2.0))
     assert state.not_ready() == "camera waiting: Connection refused"
-    state.on_camera(CameraState("live"))
+    state.on_camera(None, CameraState("live"))
     assert state.not_ready() is None
     hasty = LineState("bracket", quiet_s=-1.0)
     assert hasty.not_ready() == "no decision for 0 s"
@@ -62,6 +63,26 @@ def test_alarms_and_waiting_results_are_shown(state: LineState) -> None:
 def test_dropped_frames_are_those_of_the_line(state: LineState) -> None:
     class Dropping:
         dropped = 5
+        cameras = ()
 
     state.started(Dropping())  # type: ignore[arg-type]
     assert state.snapshot()["dropped"] == pytest.approx(5)
+
+
+def test_cameras_are_shown_in_order_each_with_its_own_state(parts: Path) -> None:
+    left, right = (Camera(name, open_source(str(parts))) for name in ("left", "right"))
+    right.dropped = 3
+
+    class Running:
+        dropped = 3
+        cameras = (right, left)
+
+    state = LineState("bracket", ["left", "right"])
+    state.on_camera("right", CameraState("waiting", "Connection refused", 2.0))
+    state.started(Running())  # type: ignore[arg-type]
+    calm = {"phase": "live", "reason": None, "dropped": 0, "reconnects": 0}
+    assert state.snapshot()["cameras"] == [
+        {"name": "left", **calm},
+        {"name": "right", "phase": "waiting", "reason": "Connection refused", "dropped": 3, "reconnects": 0},
+    ]
+    assert state.not_ready() == "camera right waiting: Connection refused"

@@ -62,7 +62,10 @@ function show(found) {
   by("dropped").textContent = found.dropped;
   by("fps").textContent = number(found.fps, 1);
   by("engine").textContent = found.bundle === null ? "-" : `${found.bundle}, ${number(found.latency_ms.engine, 1)} ms`;
-  by("camera").textContent = found.camera.phase + (found.camera.reason ? `: ${found.camera.reason}` : "");
+  const cameras = found.cameras.map(
+    (one) => (one.name ? `${one.name} ` : "") + one.phase + (one.reason ? `: ${one.reason}` : ""),
+  );
+  by("camera").textContent = cameras.join(", ");
   const waiting = Object.entries(found.waiting).map(([name, count]) => `${count} for ${name}`);
   by("waiting").textContent = waiting.join(", ") || "none";
   by("alarm").hidden = found.alarm === null;
