@@ -4,9 +4,18 @@ from realnet_edge.camera.engines import Choice, Engine, EngineChain, SingleEngin
 from realnet_edge.camera.frames import Frame
 from realnet_edge.camera.line import Camera, Line
 from realnet_edge.camera.live import CameraState
-from realnet_edge.camera.loop import inspect, run_line
-from realnet_edge.camera.opening import TIMEOUT_S, open_source
-from realnet_edge.camera.results import DEFECT, GOOD, NOT_INSPECTED, Inspection, Latency, Summary, Tally
+from realnet_edge.camera.loop import run_line
+from realnet_edge.camera.opening import open_source
+from realnet_edge.camera.results import (
+    DEFECT,
+    GOOD,
+    NOT_INSPECTED,
+    CameraSummary,
+    Inspection,
+    Latency,
+    Summary,
+    Tally,
+)
 from realnet_edge.camera.signals import stop_on_signals
 from realnet_edge.camera.sinks import OverlayFolder, OverlayVideo, ResultLog, json_line
 from realnet_edge.camera.sources import VIDEO_SUFFIXES, FolderSource, GlobSource, Source, VideoSource
@@ -17,10 +26,10 @@ __all__ = [
     "GOOD",
     "NOT_INSPECTED",
     "ROTATIONS",
-    "TIMEOUT_S",
     "VIDEO_SUFFIXES",
     "Camera",
     "CameraState",
+    "CameraSummary",
     "Choice",
     "Engine",
     "EngineChain",
@@ -40,7 +49,6 @@ __all__ = [
     "VideoSource",
     "View",
     "ViewedSource",
-    "inspect",
     "json_line",
     "open_source",
     "run_line",

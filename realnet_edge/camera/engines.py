@@ -38,7 +38,7 @@ class Engine(Protocol):
         """Id of the bundle that decides."""
 
     def infer(self, images: npt.NDArray[np.uint8]) -> Prediction:
-        """Score (1, H, W, 3) uint8 RGB.
+        """Score (N, H, W, 3) uint8 RGB, N within what the engine was made for.
 
         Raises:
             BackendError: that failed.
@@ -47,7 +47,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class SingleEngine:
-    """An open runner and its threshold."""
+    """An open runner and its threshold. Its first inference allocates memory, which takes time."""
 
     runner: Runner
     threshold: float
@@ -87,9 +87,10 @@ class EngineChain:
         choices: the best first.
         on_trouble: hears of each failure, and of each engine that takes over.
         backoff: waits between tries of the last engine.
+        batch: most images at a time; tried, as one image is, whenever an engine is built.
 
     Raises:
-        ConfigError: no engine, or engines for images of different sizes.
+        ConfigError: no engine, engines for images of different sizes, or one that does not take the batch.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class EngineChain:
         choices: Sequence[Choice],
         on_trouble: Callable[[str], None] = lambda text: None,
         backoff: Backoff | None = None,
+        batch: int = 1,
     ) -> None:
         if not choices:
             raise ConfigError("a line needs an engine: give at least one.")
@@ -107,7 +109,11 @@ class EngineChain:
         self._retry_at = 0.0
         self._opened = ExitStack()
         self._runner: Runner | None = None
-        self.input_size = _common_size([choice.open() for choice in choices])
+        self._batch = batch
+        runners = [choice.open() for choice in choices]
+        self.input_size = _common_size(runners)
+        for choice, runner in zip(choices, runners, strict=True):
+            _check_batch(choice.bundle, runner, batch)
 
     @property
     def threshold(self) -> float:
@@ -156,7 +162,8 @@ class EngineChain:
     def _open(self) -> Runner:
         runner = self._opened.enter_context(self._choices[self._number].open())
         # The first inference allocates memory: what cannot run at all must not look built.
-        runner.infer(np.zeros((1, *self.input_size, 3), np.uint8))
+        for images in {1, self._batch}:
+            runner.infer(np.zeros((images, *self.input_size, 3), np.uint8))
         self._runner = runner
         return runner
 
@@ -181,6 +188,14 @@ class EngineChain:
 
 class _WaitingError(BackendError):
     """No new failure: the engine has not been tried again yet."""
+
+
+def _check_batch(bundle: str, runner: Runner, batch: int) -> None:
+    low, high = runner.batch_range
+    if not low <= batch <= high:
+        raise ConfigError(
+            f"batch {batch}: engine {bundle} takes {low} to {high} images at a time; give so many."
+        )
 
 
 def _common_size(runners: Sequence[Runner]) -> tuple[int, int]:

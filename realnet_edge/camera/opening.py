@@ -21,11 +21,10 @@ from realnet_edge.camera.sources import (
 )
 from realnet_edge.camera.streams import FFmpegStream
 from realnet_edge.camera.watched import WatchedFolder
+from realnet_edge.config import CAMERA_TIMEOUT_S
 from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.imaging import IMAGE_SUFFIXES
 
-# Seconds without a picture after which a camera counts as lost.
-TIMEOUT_S = 5.0
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "srt", "udp", "tcp")
 _DEVICE = re.compile(r"/dev/video\d+")
 _CSI = re.compile(r"csi(?::(\d+))?")
@@ -36,7 +35,7 @@ _CSI_PIPELINE = "nvarguscamerasrc sensor-id={sensor} ! nvvidconv ! video/x-raw,f
 
 def open_source(
     spec: str,
-    timeout_s: float = TIMEOUT_S,
+    timeout_s: float = CAMERA_TIMEOUT_S,
     on_state: Callable[[CameraState], None] = lambda state: None,
 ) -> Source:
     """Open what a user named.

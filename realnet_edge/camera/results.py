@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+from collections import Counter, defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from realnet_edge.camera.frames import Frame
+from realnet_edge.camera.line import Camera
 
 # Frames whose latency percentiles are of.
 _KEPT = 100_000
@@ -23,8 +25,9 @@ class Latency:
     Attributes:
         decode: reading and decoding.
         preprocess: resizing to the engine's input.
-        queue: waiting, decoded, behind the frames before it. Files are read ahead, so it is high there.
-        engine: inference.
+        queue: waiting, resized, behind the frames before it and for those of its batch. Files are read ahead,
+            so it is high there.
+        engine: inference, of the whole batch that the frame was in.
     """
 
     decode: float
@@ -88,15 +91,36 @@ class Inspection:
 
 
 @dataclass(frozen=True)
+class CameraSummary:
+    """What became of one camera's frames, and of its connection.
+
+    Attributes:
+        source: what the user gave, without its password.
+        frames, good, defects, not_inspected, dropped, reconnects: as in `Summary`.
+    """
+
+    source: str
+    frames: int
+    good: int
+    defects: int
+    not_inspected: int
+    dropped: int
+    reconnects: int
+
+
+@dataclass(frozen=True)
 class Summary:
     """A run in figures.
 
     Attributes:
         frames, good, defects, not_inspected: counts; the first is the sum of the others.
-        dropped: frames of a live source that came while the engine was busy and gave way to newer ones.
+        dropped: frames of live sources that came while the engine was busy and gave way to newer ones. Parts
+            that had to are among those not inspected.
         reconnects: how often a live source was lost and found again.
+        cameras: the same counts for each camera by its name; empty where the only one has none.
         ended: "end" of the source, "limit" reached, or "stopped" by a signal.
-        fps: (n - 1) / (last decision - first decision) over the n inspected frames; None below two.
+        fps: (n - b) / (last decision - first decision) over the n inspected frames, of which b were decided
+            first, together; None where that is nothing.
         latency_ms: part -> {"p50", "p90", "p99"} over the last 100,000 inspected frames; empty without any.
     """
 
@@ -109,49 +133,67 @@ class Summary:
     ended: str
     fps: float | None
     latency_ms: dict[str, dict[str, float]]
+    cameras: dict[str, CameraSummary]
 
     def to_dict(self) -> dict[str, Any]:
         """JSON document with the fields as they are."""
-        return dict(vars(self))
+        return asdict(self)
 
 
 class Tally:
     """Counts and times of a run as it goes on; keeps five numbers of each of the last frames, no pictures."""
 
     def __init__(self) -> None:
-        self._counts = {GOOD: 0, DEFECT: 0, NOT_INSPECTED: 0}
+        self.frames = 0
+        self._counts: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
         # A line runs for months: percentiles are of the last frames.
         self._latencies: deque[Latency] = deque(maxlen=_KEPT)
-        self._inspected = 0
+        self._inspected = self._together = 0
         self._first = self._last = 0.0
 
     def add(self, inspection: Inspection, decided_at: float) -> None:
-        """Count one frame; `decided_at` is a monotonic time in seconds."""
-        self._counts[inspection.verdict] += 1
+        """Count one frame; `decided_at` is a monotonic time in seconds, the same for all of a batch."""
+        self.frames += 1
+        self._counts[inspection.frame.camera][inspection.verdict] += 1
         if inspection.latency is None:
             return
         if not self._inspected:
             self._first = decided_at
         self._inspected += 1
+        self._together += decided_at == self._first
         self._last = decided_at
         self._latencies.append(inspection.latency)
 
-    def summary(self, ended: str, dropped: int = 0, reconnects: int = 0) -> Summary:
-        """The figures so far, with what only the source's side knows."""
-        intervals, span = self._inspected - 1, self._last - self._first
+    def summary(self, ended: str, cameras: Sequence[Camera] = ()) -> Summary:
+        """The figures so far, with what only the cameras know."""
+        intervals, span = self._inspected - self._together, self._last - self._first
+        verdicts = sum(self._counts.values(), Counter())
         return Summary(
-            frames=sum(self._counts.values()),
-            good=self._counts[GOOD],
-            defects=self._counts[DEFECT],
-            not_inspected=self._counts[NOT_INSPECTED],
-            dropped=dropped,
-            reconnects=reconnects,
+            frames=self.frames,
+            good=verdicts[GOOD],
+            defects=verdicts[DEFECT],
+            not_inspected=verdicts[NOT_INSPECTED],
+            dropped=sum(camera.dropped for camera in cameras),
+            reconnects=sum(camera.source.reconnects for camera in cameras),
             ended=ended,
-            # n frames lie n - 1 intervals apart; n / span would flatter short runs.
+            # n frames one by one lie n - 1 intervals apart; n / span would flatter short runs.
             fps=round(intervals / span, 3) if intervals > 0 and span > 0 else None,
             latency_ms={part: self._percentiles(part) for part in ("decode", "preprocess", "engine", "total")}
             if self._latencies
             else {},
+            cameras={camera.name: self._of(camera) for camera in cameras if camera.name},
+        )
+
+    def _of(self, camera: Camera) -> CameraSummary:
+        verdicts = self._counts[camera.name]
+        return CameraSummary(
+            source=camera.source.name,
+            frames=verdicts.total(),
+            good=verdicts[GOOD],
+            defects=verdicts[DEFECT],
+            not_inspected=verdicts[NOT_INSPECTED],
+            dropped=camera.dropped,
+            reconnects=camera.source.reconnects,
         )
 
     def _percentiles(self, part: str) -> dict[str, float]:

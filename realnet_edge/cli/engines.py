@@ -8,13 +8,41 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
+from realnet_edge.cli.options import adding
 from realnet_edge.cli.output import say
+from realnet_edge.config import BATCH_WAIT_MS
 from realnet_edge.errors import BundleError, ConfigError
 from realnet_edge.workspace import Workspace
 
 if TYPE_CHECKING:
     from realnet_edge.bundle import Bundle
     from realnet_edge.camera import EngineChain
+
+
+# --batch and --batch-wait.
+batch_options = adding(
+    (
+        click.option(
+            "--batch",
+            type=click.IntRange(1),
+            default=1,
+            show_default=True,
+            help="Give the engine up to so many frames at a time, those that are ready: more frames a second "
+            "where an engine gains from it, later verdicts.",
+        ),
+        click.option(
+            "--batch-wait",
+            "batch_wait_ms",
+            type=click.FloatRange(0, 1000),
+            default=BATCH_WAIT_MS,
+            show_default=True,
+            metavar="MS",
+            help="With --batch: how long a frame waits for others; 0 takes those that are ready.",
+        ),
+    )
+)
 
 
 def load_named(
@@ -71,15 +99,18 @@ def chain(
     threshold: float | None,
     threads: int | None,
     on_alarm: Callable[[str], None] = lambda text: None,
+    batch: int = 1,
 ) -> EngineChain:
     """The bundles' engines, each with its own threshold; a threshold of the user's is for the first one.
 
     Args:
         on_alarm: hears of failures, after the user.
+        batch: most images that they get at a time.
 
     Raises:
         BundleError: a bundle has no threshold.
-        ConfigError: a threshold that no score can have, or engines for images of different sizes.
+        ConfigError: a threshold that no score can have, engines for images of different sizes, or one that
+            does not take the batch.
     """
     from realnet_edge.camera import Choice, EngineChain
     from realnet_edge.runtime import open_runner
@@ -97,7 +128,7 @@ def chain(
         say(f"Alarm: {text}")
         on_alarm(text)
 
-    return EngineChain(choices, tell)
+    return EngineChain(choices, tell, batch=batch)
 
 
 def say_arithmetic(bundle: Bundle, arithmetic: str) -> None:

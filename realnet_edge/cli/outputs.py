@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from realnet_edge.bundle import Bundle
-    from realnet_edge.camera import Inspection, Source
+    from realnet_edge.camera import Camera, Inspection
     from realnet_edge.camera.delivery import Delivery, Destination
     from realnet_edge.camera.outbox import Outbox
 
@@ -96,21 +96,25 @@ class OpenOutputs:
 
 
 def open_outputs(
-    stack: ExitStack, outputs: Outputs, source: Source, bundle: Bundle, lines: list[dict[str, Any]] | None
+    stack: ExitStack,
+    outputs: Outputs,
+    cameras: Sequence[Camera],
+    bundle: Bundle,
+    lines: list[dict[str, Any]] | None,
 ) -> OpenOutputs:
     """Open everything that gets results; closed with the stack.
 
     Args:
         stack: closes what is opened here.
         outputs: what is asked for.
-        source: gives a video its frames a second.
+        cameras: the only one gives a video its frames a second.
         bundle: gives topics and files their category.
         lines: takes the lines where neither a file nor standard output does.
 
     Raises:
         ConfigError: options that contradict each other, or cannot be met.
     """
-    sinks = [*_pictures(stack, outputs, source), _lines(stack, outputs.out, lines)]
+    sinks = [*_pictures(stack, outputs, cameras), _lines(stack, outputs.out, lines)]
     destinations = _destinations(outputs, bundle.manifest.category)
     if not destinations:
         if outputs.outbox or outputs.mqtt_ca:
@@ -121,12 +125,14 @@ def open_outputs(
     return OpenOutputs([*sinks, outbox], lambda: {one.name: outbox.waiting(one.name) for one in destinations})
 
 
-def _pictures(stack: ExitStack, outputs: Outputs, source: Source) -> list[Sink]:
+def _pictures(stack: ExitStack, outputs: Outputs, cameras: Sequence[Camera]) -> list[Sink]:
     from realnet_edge.camera import VIDEO_SUFFIXES, OverlayFolder, OverlayVideo
 
     save = outputs.save
     if save is not None and save.suffix.lower() in VIDEO_SUFFIXES:
-        return [stack.enter_context(OverlayVideo(save, _annotate, source.fps))]
+        if len(cameras) > 1:
+            raise ConfigError(f"--save {save}: a video is of one camera; give a folder for several.")
+        return [stack.enter_context(OverlayVideo(save, _annotate, cameras[0].source.fps))]
     if save is not None:
         return [OverlayFolder(save, _annotate, outputs.save_all)]
     if outputs.save_all:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from realnet_edge.cli.engines import chain, load_fallbacks, load_named, say_arithmetic
+from realnet_edge.cli.engines import batch_options, chain, load_fallbacks, load_named, say_arithmetic
 from realnet_edge.cli.monitor import monitor_options, serve_state
 from realnet_edge.cli.options import json_option, workspace_option
 from realnet_edge.cli.output import console, print_json, say
 from realnet_edge.cli.outputs import Outputs, Sink, open_outputs, output_options
-from realnet_edge.cli.source import open_viewed, source_options
+from realnet_edge.cli.source import Region, open_cameras, read_specs, source_options
 from realnet_edge.errors import DataError
 from realnet_edge.workspace import Workspace
 
 if TYPE_CHECKING:
-    from realnet_edge.camera import Source, Summary
+    from realnet_edge.camera import Camera, Summary
 
 
 @click.command("run")
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     metavar="BUNDLE",
     help="Bundle's folder whose engine takes over when those before it keep failing; repeatable.",
 )
+@batch_options
 @output_options
 @monitor_options
 @click.option(
@@ -52,14 +52,16 @@ if TYPE_CHECKING:
 @json_option
 def command(
     category: str | None,
-    spec: str,
+    specs: tuple[str, ...],
     timeout: float,
-    region: tuple[int, int, int, int] | None,
-    rotate: str,
+    regions: tuple[tuple[str | None, Region], ...],
+    turns: tuple[tuple[str | None, int], ...],
     backend: str | None,
     precision: str | None,
     bundle_folder: Path | None,
     fallback: tuple[Path, ...],
+    batch: int,
+    batch_wait_ms: float,
     threshold: float | None,
     threads: int | None,
     limit: int | None,
@@ -78,6 +80,10 @@ def command(
     lost is connected to again for ever; where the engine is slower than it, older frames give way to newer
     ones and are counted.
 
+    Several cameras take turns on one engine: --source left=rtsp://HOST/1 --source right=/dev/video1. Each is
+    captured by itself, and its results name it. The run ends when every source has: with a camera among them
+    at Ctrl-C.
+
     Each frame gives one JSON line. A frame that cannot be decoded is reported as "not_inspected", never as
     good, and the run goes on; it ends with exit code 1 if that happened to every frame or, with --strict,
     to any. Ctrl-C ends the run after the frame in hand, with everything written so far complete. With
@@ -86,42 +92,46 @@ def command(
     from realnet_edge.camera import run_line, stop_on_signals
     from realnet_edge.monitor import LineState
 
+    sources = read_specs(specs)
     bundle = load_named(Workspace(workspace), category, backend, precision, bundle_folder)
-    state = LineState(bundle.manifest.category)
-    engines = chain([bundle, *load_fallbacks(fallback, bundle)], threshold, threads, state.on_alarm)
-    source = open_viewed(spec, timeout, region, rotate, partial(state.on_camera, None))
+    state = LineState(bundle.manifest.category, list(sources))
+    engines = chain([bundle, *load_fallbacks(fallback, bundle)], threshold, threads, state.on_alarm, batch)
+    cameras = open_cameras(sources, timeout, regions, turns, state.on_camera)
     chosen = Outputs(**outputs)
     lines: list[dict[str, Any]] = []
     with ExitStack() as stack:
         stack.enter_context(engines)
         say_arithmetic(bundle, engines.arithmetic)
-        opened = open_outputs(stack, chosen, source, bundle, lines if as_json else None)
+        opened = open_outputs(stack, chosen, cameras, bundle, lines if as_json else None)
         state.waiting = opened.waiting
-        bar = _progress(stack, source, limit, to_terminal=chosen.out is None and not as_json)
+        bar = _progress(stack, cameras, limit, to_terminal=chosen.out is None and not as_json)
         sinks = [*opened.sinks, bar, *serve_state(stack, web, token_file, state)]
         stop = stack.enter_context(stop_on_signals())
-        summary = run_line(engines, source, sinks, limit, stop, state.started)
+        summary = run_line(engines, cameras, sinks, limit, stop, state.started, batch, batch_wait_ms / 1e3)
         arithmetic = engines.arithmetic
     if as_json:
         head = {
             "bundle": engines.bundle,
             "arithmetic": arithmetic,
-            "source": source.name,
+            "source": cameras[0].source.name if len(cameras) == 1 else None,
             "threshold": engines.threshold,
         }
         print_json({**head, **summary.to_dict(), **({} if chosen.out else {"inspections": lines})})
     _say_summary(summary, chosen)
-    _check_inspected(summary, source.name, strict)
+    _check_inspected(summary, ", ".join(camera.source.name for camera in cameras), strict)
 
 
-def _progress(stack: ExitStack, source: Source, limit: int | None, to_terminal: bool) -> Sink:
+def _progress(stack: ExitStack, cameras: list[Camera], limit: int | None, to_terminal: bool) -> Sink:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     # Nothing is drawn over result lines that a person is reading on the same terminal.
     hidden = not console.is_terminal or (to_terminal and sys.stdout.isatty())
     columns = (TextColumn("Inspecting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = stack.enter_context(Progress(*columns, console=console, transient=True, disable=hidden))
-    expected = len(source) if limit is None else min(limit, len(source))
+    lengths = [len(camera.source) for camera in cameras]
+    # Nobody knows how many come where nobody knows it of one camera.
+    frames = sum(lengths) if all(lengths) else 0
+    expected = frames if limit is None else min(limit, frames)
     task = bar.add_task("Inspecting", total=expected or None)
     return lambda _: bar.advance(task)
 
@@ -134,6 +144,11 @@ def _say_summary(summary: Summary, outputs: Outputs) -> None:
         say(f"Dropped: {summary.dropped} frames came while the engine was busy, and were not inspected")
     if summary.reconnects:
         say(f"Reconnected: {summary.reconnects} times")
+    for name, one in summary.cameras.items():
+        say(
+            f"Camera {name}: {one.frames} frames, {one.good} good, {one.defects} defect, "
+            f"{one.not_inspected} not inspected, {one.dropped} dropped, {one.reconnects} times reconnected"
+        )
     if summary.latency_ms:
         engine, total = summary.latency_ms["engine"], summary.latency_ms["total"]
         say(

@@ -1,62 +1,103 @@
-"""Where `run` takes its frames from: the options, and what is said of a camera that comes and goes."""
+"""Where `run` takes its frames from: the options, and what is said of cameras that come and go."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 
 from realnet_edge.cli.options import adding
 from realnet_edge.cli.output import say
+from realnet_edge.config import CAMERA_TIMEOUT_S
 from realnet_edge.errors import ConfigError
 
 if TYPE_CHECKING:
-    from realnet_edge.camera import CameraState, Source
+    from realnet_edge.camera import Camera, CameraState, Source
+
+_NAMED = re.compile(r"([A-Za-z0-9_-]+)=(.*)", re.DOTALL)
+_TURNS = ("0", "90", "180", "270")
+
+Region = tuple[int, int, int, int]
+T = TypeVar("T")
 
 
-class _Region(click.ParamType[tuple[int, ...]]):
-    name = "region"
+class _Named(click.ParamType[tuple["str | None", T]], Generic[T]):
+    """NAME=VALUE for one camera, or VALUE alone for all that have none of their own.
+
+    Args:
+        name: what is meant.
+        read: gives the value; ValueError with the message where it cannot.
+    """
+
+    def __init__(self, name: str, read: Callable[[str], T]) -> None:
+        self.name = name
+        self._read = read
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
+    ) -> tuple[str | None, T]:
         if isinstance(value, tuple):
             return value
+        found = _NAMED.fullmatch(value)
         try:
-            numbers = tuple(int(part) for part in value.split(","))
-        except ValueError:
-            numbers = ()
-        if len(numbers) != 4:
-            self.fail(f"{value!r} is not X,Y,WIDTH,HEIGHT in pixels, 100,80,640,480 for example.", param, ctx)
-        return numbers
+            return (found[1], self._read(found[2])) if found else (None, self._read(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _region(text: str) -> Region:
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{text!r} is not X,Y,WIDTH,HEIGHT in pixels, 100,80,640,480 for example.") from None
+    return x, y, width, height
+
+
+def _turn(text: str) -> int:
+    if text not in _TURNS:
+        raise ValueError(f"{text!r} is not one of {', '.join(_TURNS)}.")
+    return int(text)
 
 
 _OPTIONS = (
     click.option(
-        "--source", "spec", required=True, metavar="SOURCE", help="Where frames come from, see above."
+        "--source",
+        "specs",
+        required=True,
+        multiple=True,
+        metavar="[NAME=]SOURCE",
+        help="Where frames come from, see above; repeatable with names, for several cameras on one engine.",
     ),
     click.option(
         "--timeout",
         type=float,
-        default=5.0,
+        default=CAMERA_TIMEOUT_S,
         show_default=True,
         metavar="SECONDS",
         help="Without a picture for so long a camera counts as lost and is connected to again.",
     ),
     click.option(
         "--region",
-        type=_Region(),
-        metavar="X,Y,W,H",
-        help="Inspect this part of each picture only, in pixels of the picture as it comes.",
+        "regions",
+        type=_Named("region", _region),
+        multiple=True,
+        metavar="[NAME=]X,Y,W,H",
+        help="Inspect this part of each picture only, in pixels of the picture as it comes; with a name for "
+        "one of several cameras, without for all others.",
     ),
     click.option(
         "--rotate",
-        type=click.Choice(["0", "90", "180", "270"]),
-        default="0",
-        show_default=True,
-        help="Turn each picture, or its region, by so many degrees clockwise.",
+        "turns",
+        type=_Named("rotate", _turn),
+        multiple=True,
+        metavar="[NAME=]0|90|180|270",
+        help="Turn each picture, or its region, by so many degrees clockwise; with a name for one of several "
+        "cameras, without for all others.",
     ),
 )
 
@@ -65,37 +106,95 @@ _OPTIONS = (
 source_options = adding(_OPTIONS)
 
 
-def open_viewed(
-    spec: str,
+def read_specs(specs: Sequence[str]) -> dict[str | None, str]:
+    """What each camera is, by its name; None where the only one has none.
+
+    A path that exists is one, whatever it looks like.
+
+    Raises:
+        ConfigError: several sources of which one has no name, or two have the same.
+    """
+    pairs = [_split(spec) for spec in specs]
+    found = dict(pairs)
+    for name, spec in pairs:
+        if len(pairs) > 1 and name is None:
+            raise ConfigError(
+                f"--source {spec}: with several each needs a name of letters, digits, - and _, as in "
+                "--source left=rtsp://HOST/PATH."
+            )
+    if len(found) < len(pairs):
+        names = ", ".join(str(name) for name, _ in pairs)
+        raise ConfigError(f"--source: two have the same name ({names}); give each its own.")
+    return found
+
+
+def open_cameras(
+    specs: Mapping[str | None, str],
     timeout_s: float,
-    region: tuple[int, int, int, int] | None,
-    rotate: str,
-    on_state: Callable[[CameraState], None] = lambda state: None,
-) -> Source:
-    """The source that the options name, through the view that they ask for.
+    regions: Sequence[tuple[str | None, Region]] = (),
+    turns: Sequence[tuple[str | None, int]] = (),
+    on_state: Callable[[str | None, CameraState], None] = lambda name, state: None,
+) -> list[Camera]:
+    """The cameras that the options name, each seen through the view that they ask for.
 
     Args:
         on_state: hears how it stands with a camera, after the user.
 
     Raises:
-        ConfigError: a timeout or region that nothing can be done with.
+        ConfigError: a timeout or region that nothing can be done with, or for a camera that there is not.
     """
-    from realnet_edge.camera import View, ViewedSource, open_source
+    from realnet_edge.camera import Camera
 
     if not (math.isfinite(timeout_s) and timeout_s > 0):
         raise ConfigError(f"--timeout {timeout_s}: give a number of seconds above 0.")
-    view = View(region, int(rotate))
+    region_of = _by_camera("--region", regions, specs)
+    turn_of = _by_camera("--rotate", turns, specs)
 
-    def tell(state: CameraState) -> None:
-        _say_state(state)
-        on_state(state)
+    def tell(name: str | None, state: CameraState) -> None:
+        _say_state(name, state)
+        on_state(name, state)
 
-    source = open_source(spec, timeout_s, tell)
+    return [
+        Camera(name, _open_viewed(spec, timeout_s, region_of(name), turn_of(name) or 0, partial(tell, name)))
+        for name, spec in specs.items()
+    ]
+
+
+def _split(spec: str) -> tuple[str | None, str]:
+    found = _NAMED.fullmatch(spec)
+    if not found or Path(spec).exists():
+        return None, spec
+    if not found[2]:
+        raise ConfigError(f"--source {spec}: nothing follows the name. Give NAME=SOURCE.")
+    return found[1], found[2]
+
+
+def _by_camera(
+    option: str, given: Sequence[tuple[str | None, T]], cameras: Mapping[str | None, str]
+) -> Callable[[str | None], T | None]:
+    """What an option says of a camera, by its name: its own value before the one for all."""
+    values = dict(given)
+    if len(values) < len(given):
+        raise ConfigError(f"{option} is given twice for the same camera, or twice for all: give it once.")
+    if unknown := [str(name) for name in values if name is not None and name not in cameras]:
+        named = ", ".join(str(name) for name in cameras if name) or "none has a name"
+        raise ConfigError(f"{option} {unknown[0]}=...: no such camera; those of --source: {named}.")
+    return lambda name: values.get(name, values.get(None))
+
+
+def _open_viewed(
+    spec: str, timeout_s: float, region: Region | None, turn: int, on_state: Callable[[CameraState], None]
+) -> Source:
+    from realnet_edge.camera import View, ViewedSource, open_source
+
+    view = View(region, turn)
+    source = open_source(spec, timeout_s, on_state)
     return source if view.is_whole else ViewedSource(source, view)
 
 
-def _say_state(state: CameraState) -> None:
+def _say_state(name: str | None, state: CameraState) -> None:
+    camera = f"Camera {name}" if name else "Camera"
     if state.phase == "live":
-        say("Camera: connected")
+        say(f"{camera}: connected")
     elif state.phase == "waiting":
-        say(f"Camera: not there ({state.reason}); next try in {state.retry_in_s:.1f} s")
+        say(f"{camera}: not there ({state.reason}); next try in {state.retry_in_s:.1f} s")

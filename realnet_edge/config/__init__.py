@@ -9,6 +9,7 @@ from realnet_edge.config.architecture import (
     multiple_of,
     norm_groups,
 )
+from realnet_edge.config.camera import BATCH_WAIT_MS, CAMERA_TIMEOUT_S
 from realnet_edge.config.model import (
     BEFORE_TILES,
     RRS_ORDERS,
@@ -31,8 +32,10 @@ from realnet_edge.config.training import (
 
 __all__ = [
     "ARCHITECTURES",
+    "BATCH_WAIT_MS",
     "BEFORE_AVERAGING",
     "BEFORE_TILES",
+    "CAMERA_TIMEOUT_S",
     "CHECKPOINT_BY",
     "DEFAULT_SOURCE",
     "DEVICES",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from realnet_edge.bundle import Bundle
-from realnet_edge.camera import Frame, Inspection, SingleEngine, Source, inspect, open_source, run_line
+from realnet_edge.camera import Frame, Inspection, SingleEngine, Source, open_source, run_line
 from realnet_edge.camera.frames import utc_now
 from realnet_edge.errors import BackendError
 from realnet_edge.imaging import load_image, preprocess
@@ -52,12 +53,19 @@ def runner(bundle: Bundle) -> Iterator[Runner]:
         yield opened
 
 
+def inspect(runner: Runner, threshold: float, parts: Path) -> list[Inspection]:
+    found: list[Inspection] = []
+    run_line(SingleEngine(runner, threshold, "toy/engine"), open_source(str(parts)), [found.append])
+    return found
+
+
 def _threads() -> set[str]:
-    return {thread.name for thread in threading.enumerate()}
+    """Those of the line that are still there."""
+    return {thread.name for thread in threading.enumerate()} & {"capture", "prepare", "output"}
 
 
 def test_every_frame_is_decided_in_order_and_the_corrupt_one_is_not_good(runner: Runner, parts: Path) -> None:
-    results = list(inspect(SingleEngine(runner, 0.5, "toy/engine"), open_source(str(parts))))
+    results = inspect(runner, 0.5, parts)
 
     assert [result.index for result in results] == list(range(11))
     assert [result.verdict for result in results] == [
@@ -67,14 +75,14 @@ def test_every_frame_is_decided_in_order_and_the_corrupt_one_is_not_good(runner:
     assert results[-1].score is None
     assert "part10.png: " in str(results[-1].error)
     assert {result.bundle for result in results} == {"toy/engine"}
-    assert "decode" not in _threads()
+    assert not _threads()
 
 
 def test_the_loop_scores_what_the_shared_preprocess_gives(runner: Runner, parts: Path) -> None:
     image = preprocess(load_image(parts / "part6.png"), runner.input_size)
     expected = runner.infer(image[None])
 
-    results = list(inspect(SingleEngine(runner, 0.5, "toy"), open_source(str(parts))))
+    results = inspect(runner, 0.5, parts)
 
     assert results[6].score == float(expected.score[0])
     np.testing.assert_array_equal(results[6].anomaly_map, expected.anomaly_map[0])
@@ -82,17 +90,17 @@ def test_the_loop_scores_what_the_shared_preprocess_gives(runner: Runner, parts:
 
 def test_a_score_equal_to_the_threshold_is_good(runner: Runner, parts: Path) -> None:
     """The conformal rule keeps its promise for scores greater than the threshold."""
-    score = next(inspect(SingleEngine(runner, 0.5, "toy"), open_source(str(parts / "part2.png")))).score
+    score = inspect(runner, 0.5, parts / "part2.png")[0].score
     assert score is not None
 
     verdicts = [
-        next(inspect(SingleEngine(runner, limit, "toy"), open_source(str(parts / "part2.png")))).verdict
+        inspect(runner, limit, parts / "part2.png")[0].verdict
         for limit in (score, float(np.nextafter(score, 0.0)))
     ]
     assert verdicts == ["good", "defect"]
 
 
-def test_setting_stop_ends_after_the_frame_in_hand(runner: Runner) -> None:
+def test_setting_stop_ends_the_run_and_what_is_decided_is_still_handed_on(runner: Runner) -> None:
     source, stop, seen = Endless(), threading.Event(), []
 
     def sink(inspection: Inspection) -> None:
@@ -102,17 +110,25 @@ def test_setting_stop_ends_after_the_frame_in_hand(runner: Runner) -> None:
 
     summary = run_line(SingleEngine(runner, 0.5, "toy"), source, [sink], stop=stop)
 
-    assert seen == [0, 1, 2, 3, 4]
-    assert (summary.frames, summary.ended) == (5, "stopped")
+    assert summary.ended == "stopped"
+    # Some were decided while the sink was at work.
+    assert 5 <= summary.frames < 20
+    assert seen == list(range(summary.frames))
     assert source.closed
-    assert "decode" not in _threads()
+    assert not _threads()
 
 
 def test_a_limit_ends_the_run_and_closes_the_source(runner: Runner) -> None:
-    source = Endless()
-    summary = run_line(SingleEngine(runner, 0.5, "toy"), source, [], limit=3)
+    source, seen = Endless(), []
+
+    def slow(inspection: Inspection) -> None:
+        time.sleep(0.05)
+        seen.append(inspection.index)
+
+    summary = run_line(SingleEngine(runner, 0.5, "toy"), source, [slow], limit=3)
 
     assert (summary.frames, summary.ended) == (3, "limit")
+    assert seen == [0, 1, 2]
     assert source.closed
 
 
@@ -124,10 +140,10 @@ def test_decoding_never_runs_far_ahead(runner: Runner) -> None:
         threading.Event().wait(0.02)
         ahead.append(source.decoded - inspection.index)
 
-    run_line(SingleEngine(runner, 0.5, "toy"), source, [sink], limit=12)
+    run_line(SingleEngine(runner, 0.5, "toy"), source, [sink], limit=30)
 
-    assert max(ahead) <= 6
-    assert max(ahead) >= 2
+    # Eight results wait for the sink, and a few frames for the engine.
+    assert 2 <= max(ahead) <= 18
 
 
 def test_an_error_in_a_sink_ends_the_run_and_its_thread(runner: Runner) -> None:
@@ -141,7 +157,7 @@ def test_an_error_in_a_sink_ends_the_run_and_its_thread(runner: Runner) -> None:
         run_line(SingleEngine(runner, 0.5, "toy"), source, [sink])
 
     assert source.closed
-    assert "decode" not in _threads()
+    assert not _threads()
 
 
 def test_an_error_while_decoding_is_raised_after_the_frames_before_it(runner: Runner) -> None:
@@ -164,10 +180,12 @@ def test_a_failing_engine_ends_the_run_instead_of_passing_frames(bundle: Bundle)
 
         def sink(inspection: Inspection) -> None:
             seen.append(inspection.index)
-            runner.__exit__(None, None, None)
+            if inspection.index == 0:
+                runner.__exit__(None, None, None)
 
         with pytest.raises(BackendError, match="not open"):
             run_line(SingleEngine(runner, 0.5, "toy"), source, [sink])
 
-    assert seen == [0]
+    # What had been decided before is handed on.
+    assert seen == list(range(len(seen))) != []
     assert source.closed

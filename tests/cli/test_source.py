@@ -19,7 +19,7 @@ from PIL import Image
 from realnet_edge.bundle import Bundle
 from realnet_edge.camera import Source
 from realnet_edge.cli.main import cli
-from realnet_edge.cli.source import open_viewed
+from realnet_edge.cli.source import open_cameras, read_specs
 from realnet_edge.errors import DataError
 
 
@@ -43,18 +43,51 @@ def test_every_option_reaches_the_source(monkeypatch: pytest.MonkeyPatch, run: C
         asked.extend(arguments)
         raise DataError("seen enough")
 
-    monkeypatch.setattr("realnet_edge.cli.run.open_viewed", opened)
+    monkeypatch.setattr("realnet_edge.cli.run.open_cameras", opened)
     run("--source", "rtsp://cam/x", "--timeout", 1.5, "--region", "30,0,20,40", "--rotate", 90)
-    assert asked[:4] == ["rtsp://cam/x", 1.5, (30, 0, 20, 40), "90"]
+    assert asked[:4] == [{None: "rtsp://cam/x"}, 1.5, ((None, (30, 0, 20, 40)),), ((None, 90),)]
 
 
 def test_timeout_region_and_rotation_are_what_the_source_has(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (40, 80, 3), np.uint8)
     Image.fromarray(picture).save(tmp_path / "part.png")
-    frame = next(iter(open_viewed(str(tmp_path / "part.png"), 5.0, (30, 0, 20, 40), "90").frames()))
+    (viewed,) = open_cameras({None: str(tmp_path / "part.png")}, 5.0, [(None, (30, 0, 20, 40))], [(None, 90)])
+    frame = next(viewed.frames())
     np.testing.assert_array_equal(frame.image, np.rot90(picture[:, 30:50], -1))
-    camera = open_viewed("rtsp://cam/x", 1.5, None, "0")
-    assert camera._connect._timeout == 1.5  # type: ignore[attr-defined]
+    assert frame.camera is None
+    (camera,) = open_cameras({None: "rtsp://cam/x"}, 1.5)
+    assert camera.source._connect._timeout == 1.5  # type: ignore[attr-defined]
+
+
+def test_each_camera_has_its_own_view_or_that_of_all(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (40, 80, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / "part.png")
+    part = str(tmp_path / "part.png")
+    cameras = open_cameras(
+        {"left": part, "right": part, "top": part},
+        5.0,
+        [(None, (0, 0, 20, 10)), ("right", (30, 5, 8, 9))],
+        [("top", 180)],
+    )
+    frames = [next(camera.frames()) for camera in cameras]
+    assert [frame.camera for frame in frames] == ["left", "right", "top"]
+    for frame, expected in zip(
+        frames, [picture[:10, :20], picture[5:14, 30:38], picture[:10, :20][::-1, ::-1]], strict=True
+    ):
+        np.testing.assert_array_equal(frame.image, expected)
+
+
+def test_names_are_told_from_paths_and_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read_specs(["left=watch:in", "top_2=v4l2src device=/dev/video0 ! queue"]) == {
+        "left": "watch:in",
+        "top_2": "v4l2src device=/dev/video0 ! queue",
+    }
+    for spec in ("rtsp://cam/x?token=1", "v4l2src device=/dev/video0 ! queue", "watch:a=b", "./a=b"):
+        assert read_specs([spec]) == {None: spec}
+    assert read_specs(["a=b"]) == {"a": "b"}
+    (tmp_path / "a=b").mkdir()
+    assert read_specs(["a=b"]) == {None: "a=b"}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +96,13 @@ def test_timeout_region_and_rotation_are_what_the_source_has(tmp_path: Path) -> 
         (["--region", "1,2,3"], "'1,2,3' is not X,Y,WIDTH,HEIGHT"),
         (["--region", "0,0,0,9"], "width and height at least 1"),
         (["--rotate", "45"], "'45' is not one of"),
+        (["--rotate", "left=90"], "--rotate left=...: no such camera; those of --source: none has a name"),
+        (["--rotate", "90", "--rotate", "0"], "--rotate is given twice"),
+        (["--source", "left=x"], "with several each needs a name"),
+        (["--source", "left="], "nothing follows the name"),
+        (["--batch", "9"], "takes 1 to 4 images at a time"),
+        (["--batch", "0"], "0 is not in the range x>=1"),
+        (["--batch-wait", "-1"], "-1.0 is not in the range 0<=x<=1000"),
         (["--timeout", "0"], "give a number of seconds above 0"),
         (["--timeout", "nan"], "give a number of seconds above 0"),
     ],
