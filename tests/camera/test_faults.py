@@ -19,7 +19,7 @@ from result_peers import Mosquitto, Receiver, has_mosquitto
 from waiting_peers import free_port, wait
 
 from realnet_edge.bundle import Bundle
-from realnet_edge.camera import Choice, EngineChain, Frame, ViewedSource, open_source, run_line
+from realnet_edge.camera import Camera, Choice, EngineChain, Frame, ViewedSource, open_source, run_line
 from realnet_edge.camera.backoff import Backoff
 from realnet_edge.camera.delivery import Delivery
 from realnet_edge.camera.mqtt import Mqtt
@@ -107,7 +107,10 @@ def line(bundle: Bundle, folder: Path, seconds: float) -> None:
     port, hook_port = free_port(), free_port()
     broker = Mosquitto(folder)
     stop, ended, hooked = threading.Event(), threading.Event(), []
-    source = Counting(open_source(f"rtsp://127.0.0.1:{port}/part", 2.0), View())
+    sources = {
+        name: Counting(open_source(f"rtsp://127.0.0.1:{port}/part", 2.0), View())
+        for name in ("left", "right")
+    }
     results: list[str] = []
     destinations = [
         Mqtt(broker.address, "part", broker.ca, timeout_s=2.0),
@@ -118,7 +121,7 @@ def line(bundle: Bundle, folder: Path, seconds: float) -> None:
     threading.Timer(seconds, stop.set).start()
     with ExitStack() as stack:
         engines = stack.enter_context(
-            EngineChain([Choice(lambda: moody(bundle), 0.5, "a")], backoff=Backoff(0.05, 0.1))
+            EngineChain([Choice(lambda: moody(bundle), 0.5, "a")], backoff=Backoff(0.05, 0.1), batch=2)
         )
         outbox = stack.enter_context(Outbox(folder / "outbox.db", [d.name for d in destinations]))
         deliveries = [
@@ -127,7 +130,9 @@ def line(bundle: Bundle, folder: Path, seconds: float) -> None:
         ]
         full = _disk_that_fills_up(outbox)
         stack.callback(full.set)
-        summary = run_line(engines, source, [outbox, lambda i: results.append(i.verdict)], stop=stop)
+        cameras = [Camera(name, source) for name, source in sources.items()]
+        sinks = [outbox, lambda one: results.append(one.verdict)]
+        summary = run_line(engines, cameras, sinks, stop=stop, batch=2)
         full.set()
         # Servers still come and go: what waits is delivered all the same.
         wait(lambda: all(outbox.waiting(delivery.name) == 0 for delivery in deliveries))
@@ -135,7 +140,9 @@ def line(bundle: Bundle, folder: Path, seconds: float) -> None:
     breaking.join()
 
     assert summary.frames == len(results) > 0
-    assert summary.frames + summary.dropped == source.captured
+    for name, source in sources.items():
+        one = summary.cameras[name]
+        assert one.frames + one.dropped == source.captured
     assert seconds < 60 or summary.reconnects >= 3
     assert seconds < 60 or 0 < summary.not_inspected < summary.frames / 10
     assert outbox.given_up == 0

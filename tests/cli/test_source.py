@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 from camera_peers import MjpegServer, jpeg, steady
 from click.testing import CliRunner, Result
 from PIL import Image
+from waiting_peers import free_port, wait
 
 from realnet_edge.bundle import Bundle
 from realnet_edge.camera import Source
@@ -139,6 +141,86 @@ def test_a_package_that_is_not_there_is_named_with_its_extra(
     assert done.returncode == 1
     assert f"'{package}', which is not installed" in done.stderr
     assert f"pip install 'realnet-edge[{extra}]'" in done.stderr
+
+
+def test_two_sources_of_one_name_are_refused(run: Callable[..., Result], parts: Path) -> None:
+    done = run("--source", f"left={parts}", "--source", f"left={parts}")
+    assert done.exit_code == 2
+    assert "two have the same name (left, left)" in done.stderr
+
+
+def test_several_cameras_are_told_apart_in_results_summary_and_messages(
+    run: Callable[..., Result], parts: Path, tmp_path: Path
+) -> None:
+    sources = ["--source", f"left={parts}", "--source", f"right={parts}/part[0-4].png"]
+    done = run(*sources, "--batch", 4, "--batch-wait", 0, "--region", "right=0,0,30,30", "--json")
+    assert done.exit_code == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert [document[key] for key in ("frames", "good", "defects", "not_inspected")] == [16, 12, 3, 1]
+    assert document["source"] is None
+    assert document["cameras"]["right"] == {
+        "source": f"{parts}/part[0-4].png",
+        "frames": 5,
+        "good": 4,
+        "defects": 1,
+        "not_inspected": 0,
+        "dropped": 0,
+        "reconnects": 0,
+    }
+    of = [line["camera"] for line in document["inspections"]]
+    assert (of.count("left"), of.count("right")) == (11, 5)
+    assert "Camera left: 11 frames, 8 good, 2 defect, 1 not inspected" in done.stderr
+    refused = run(*sources, "--save", tmp_path / "marked.mp4")
+    assert refused.exit_code == 2
+    assert "a video is of one camera" in refused.stderr
+
+
+def test_batch_options_reach_the_line(
+    monkeypatch: pytest.MonkeyPatch, run: Callable[..., Result], parts: Path
+) -> None:
+    asked: list[object] = []
+
+    def line(*arguments: object) -> None:
+        asked.extend(arguments)
+        raise DataError("seen enough")
+
+    monkeypatch.setattr("realnet_edge.camera.run_line", line)
+    run("--source", parts, "--batch", 3, "--batch-wait", 20)
+    assert asked[-2:] == [3, 0.02]
+    assert asked[0]._batch == 3  # type: ignore[attr-defined]
+
+
+def test_a_camera_that_was_never_there_does_not_keep_the_run_from_stopping(
+    bundle: Path, tmp_path: Path
+) -> None:
+    """Beside one that nobody answers and one that sends; every result is there, and named."""
+    server = MjpegServer(lambda: steady([jpeg(20)] * 5000))
+    out = tmp_path / "results.jsonl"
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        addresses = {
+            "there": server.url,
+            "refused": f"rtsp://127.0.0.1:{free_port()}/x",
+            "mute": f"http://127.0.0.1:{mute.getsockname()[1]}/x",
+        }
+        command = [sys.executable, "-m", "realnet_edge", "run", "--bundle", str(bundle), "--timeout", "600"]
+        for name, address in addresses.items():
+            command += ["--source", f"{name}={address}"]
+        process = subprocess.Popen(
+            [*command, "--out", str(out), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        wait(lambda: process.poll() is not None or (out.exists() and out.read_bytes().count(b"\n") > 8))
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=60)
+    server.close()
+    assert process.returncode == 0, said
+    summary = json.loads(printed)
+    assert summary["ended"] == "stopped"
+    assert summary["frames"] == summary["cameras"]["there"]["frames"] == out.read_bytes().count(b"\n")
+    assert [summary["cameras"][name]["frames"] for name in ("refused", "mute")] == [0, 0]
+    assert "Camera there: connected" in said
+    assert "Camera refused: not there (" in said
 
 
 def test_a_stream_is_inspected_until_it_is_stopped(bundle: Path, tmp_path: Path) -> None:
