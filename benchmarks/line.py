@@ -1,12 +1,13 @@
 """What the inspection loop costs beside the engine.
 
-    python benchmarks/line.py --bundle FOLDER [--size 640x480] [--frames 200] [--rounds 5] [--threads N]
+    python benchmarks/line.py --bundle FOLDER [--size 640x480] [--cameras 1] [--batch 1] [--frames 200]
+        [--rounds 5] [--threads N]
 
-A camera that always has a picture ready feeds `run_line`. What the loop costs is the time between two
-decisions less what the engine took for one, both on the line itself. In turns with it the engine alone scores
-the same prepared image: its frames a second are what the line's are a share of. The picture is decoded
-beforehand, for decoding is the camera's part; it is resized for every frame, as on a line, in another thread.
-A row with the median of the rounds is appended to benchmarks/results/line.csv.
+Cameras that always have a picture ready feed `run_line`. What the loop costs is the time from one decision to
+the next less what the engine took for it, both on the line itself and a frame. In turns with it the engine
+alone scores the same prepared images in batches as large: its frames a second are what the line's are a share
+of. The picture is decoded beforehand, for decoding is the camera's part; it is resized for every frame, as on
+a line, in another thread. A row with the median of the rounds is appended to benchmarks/results/line.csv.
 """
 
 from __future__ import annotations
@@ -23,9 +24,26 @@ import numpy.typing as npt
 from rows import RESULTS, append_rows, machine
 
 from realnet_edge.bundle import load_bundle
-from realnet_edge.camera import Frame, Inspection, SingleEngine, Source, run_line
+from realnet_edge.camera import Camera, Frame, Source, run_line
 from realnet_edge.imaging import preprocess
-from realnet_edge.runtime import Runner, open_runner
+from realnet_edge.runtime import Prediction, Runner, open_runner
+
+
+class Timed:
+    """The engine, with the seconds that it took for each batch and how many images that held."""
+
+    threshold, bundle = 0.5, "measured"
+
+    def __init__(self, runner: Runner) -> None:
+        self.input_size = runner.input_size
+        self.spent: list[tuple[int, float]] = []
+        self._runner = runner
+
+    def infer(self, images: npt.NDArray[np.uint8]) -> Prediction:
+        started = time.perf_counter()
+        prediction = self._runner.infer(images)
+        self.spent.append((len(images), time.perf_counter() - started))
+        return prediction
 
 
 class Ready(Source):
@@ -55,28 +73,30 @@ class Ready(Source):
         """Nothing is held."""
 
 
-def alone(runner: Runner, picture: npt.NDArray[np.uint8], frames: int) -> float:
+def alone(runner: Runner, picture: npt.NDArray[np.uint8], frames: int, batch: int) -> float:
     """Milliseconds a frame of the engine by itself."""
-    pixels = preprocess(picture, runner.input_size)[None]
+    pixels = np.stack([preprocess(picture, runner.input_size)] * batch)
+    rounds = -(-frames // batch)
     started = time.perf_counter()
-    for _ in range(frames):
+    for _ in range(rounds):
         runner.infer(pixels)
-    return 1e3 * (time.perf_counter() - started) / frames
+    return 1e3 * (time.perf_counter() - started) / (rounds * batch)
 
 
-def on_the_line(runner: Runner, picture: npt.NDArray[np.uint8], frames: int) -> tuple[float, float]:
-    """Milliseconds between two decisions of the loop, and those of them that the engine took."""
-    engine: list[float] = []
-
-    def note(inspection: Inspection) -> None:
-        if inspection.latency:
-            engine.append(inspection.latency.engine)
-
-    summary = run_line(SingleEngine(runner, 0.5, "measured"), Ready(picture), [note], limit=frames)
+def on_the_line(
+    runner: Runner, picture: npt.NDArray[np.uint8], frames: int, batch: int, cameras: int
+) -> tuple[float, float]:
+    """Milliseconds a frame between decisions of the loop, and those of them that the engine took."""
+    engine = Timed(runner)
+    sources = [Camera(f"camera{number}", Ready(picture)) for number in range(cameras)]
+    # A wait, so that batches are full: those of the engine alone are.
+    summary = run_line(engine, sources, [lambda _: None], frames, batch=batch, batch_wait_s=1.0)
     if not summary.fps:
         raise SystemExit("too few frames were inspected to say anything: raise --frames")
     # The first decision is where the first interval begins.
-    return 1e3 / summary.fps, statistics.fmean(engine[1:])
+    rest = engine.spent[1:]
+    seconds = sum(seconds for _, seconds in rest)
+    return 1e3 / summary.fps, 1e3 * seconds / sum(images for images, _ in rest)
 
 
 def main() -> None:
@@ -86,6 +106,8 @@ def main() -> None:
     )
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--size", default="640x480", help="of the camera's pictures")
+    parser.add_argument("--cameras", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=1, help="of the engine; within the bundle's range")
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, help="of the engine")
@@ -94,9 +116,12 @@ def main() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     bundle = load_bundle(options.bundle)
     with open_runner(bundle, options.threads) as runner:
-        alone(runner, picture, 5)
+        alone(runner, picture, 5 * options.batch, options.batch)
         rounds = [
-            (alone(runner, picture, options.frames), *on_the_line(runner, picture, options.frames))
+            (
+                alone(runner, picture, options.frames, options.batch),
+                *on_the_line(runner, picture, options.frames, options.batch, options.cameras),
+            )
             for _ in range(options.rounds)
         ]
     row = {
@@ -104,6 +129,8 @@ def main() -> None:
         "runtime": importlib.metadata.version(runner.backend),
         "precision": runner.precision,
         "size": options.size,
+        "cameras": options.cameras,
+        "batch": options.batch,
         "frames": options.frames,
         "rounds": options.rounds,
         "threads": options.threads or "",

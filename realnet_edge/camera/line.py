@@ -26,7 +26,7 @@ _LIVE_WAITING = 1
 # Of parts a few: they come in bursts, and each of them counts.
 _PARTS_WAITING = 4
 # How long a stop waits for reads that hang.
-_JOIN_S = 1.0
+_JOIN_S = 0.5
 
 T = TypeVar("T")
 _Line = TypeVar("_Line", bound="Line")

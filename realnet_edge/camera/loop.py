@@ -16,7 +16,7 @@ from realnet_edge.camera.line import Camera, Line, Ready
 from realnet_edge.camera.output_thread import OutputThread, Sink
 from realnet_edge.camera.results import DEFECT, GOOD, NOT_INSPECTED, Inspection, Latency, Summary, Tally
 from realnet_edge.camera.sources import Source
-from realnet_edge.errors import BackendError
+from realnet_edge.errors import BackendError, ConfigError
 from realnet_edge.runtime import Prediction
 
 
@@ -53,10 +53,12 @@ def run_line(
     Raises:
         BackendError: the engine failed on files, which can be inspected again. Where a source never ends the
             line goes on, and every frame of the batch comes out as "not_inspected".
-        ConfigError: no camera, or two of one name.
+        ConfigError: no camera, two of one name, or a batch below 1.
         RealnetEdgeError: the run was to stop, and an output hangs that has results still to get.
     """
     cameras = [Camera(None, source)] if isinstance(source, Source) else source
+    if batch < 1:
+        raise ConfigError(f"batch {batch}: give the engine at least 1 frame at a time.")
     goes_on = any(camera.source.endless for camera in cameras)
     stop, tally = stop or threading.Event(), Tally()
     line = Line(cameras, engine.input_size, stop, batch)

@@ -170,6 +170,11 @@ def test_an_engine_is_tried_with_one_image_and_with_a_batch_when_it_is_built(bun
     assert sorted(sizes) == [1, 1, 3]
 
 
+def test_a_batch_of_nothing_is_refused(runner: Runner) -> None:
+    with pytest.raises(ConfigError, match="batch 0: give the engine at least 1 frame"):
+        run(SingleEngine(runner, 0.5, "toy"), Scripted(1), batch=0)
+
+
 @pytest.mark.parametrize("batch", [0, 5])
 def test_a_batch_that_an_engine_does_not_take_is_refused(bundle: Bundle, batch: int) -> None:
     with pytest.raises(ConfigError, match=f"batch {batch}: engine toy takes 1 to 4 images at a time"):
