@@ -114,7 +114,7 @@ def test_the_last_engine_is_tried_for_ever_and_nothing_passes_as_good(bundle: Bu
     assert {inspection.verdict for inspection in seen} == {"not_inspected"}
     # Between its tries images wait for nothing.
     assert 3 < len(said) < 400
-    assert "is tried again in" in str(seen[5].error)
+    assert any("is tried again in" in str(one.error) for one in seen)
 
 
 def test_one_failure_among_many_images_does_not_add_up(bundle: Bundle) -> None:
