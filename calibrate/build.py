@@ -61,6 +61,8 @@ class BuildOptions:
         timing_cache: folder where TensorRT's times of kernels are kept; None for one in the workspace.
         rrs: how TensorRT computes RRS, "plugin", "native" or "auto", see `choose_rrs`.
         kernels: folder of kernels compiled for the plugin; None for one in the workspace.
+        require_signature: files of public keys, one of which has to have signed a bundle whose engine is
+            kept; None for any.
     """
 
     target_fpr: float = DEFAULT_FPR
@@ -73,6 +75,7 @@ class BuildOptions:
     timing_cache: Path | None = None
     rrs: str = AUTO
     kernels: Path | None = None
+    require_signature: tuple[Path, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse values before any work is done."""
@@ -191,6 +194,7 @@ def _build_plan(
         tell=tell,
         rrs=wanted.rrs,
         kernels=wanted.kernels or workspace.root / KERNELS,
+        require_signature=wanted.require_signature,
     )
     return Engine(plan.files, plan.key, plan.notes)
 

@@ -58,8 +58,8 @@ def read_carried(prepared: Bundle) -> Carried:
     if stated is None:
         raise BundleError(f"{prepared.path}: has its engine already, so there is nothing to build from.")
     size = (prepared.manifest.input.height, prepared.manifest.input.width)
-    parity = _arrays(prepared.path / stated.parity, ("images", "anomaly_map", "score"))
-    held_out = _arrays(prepared.path / stated.held_out, ("images",))
+    parity = _arrays(prepared.file(stated.parity), ("images", "anomaly_map", "score"))
+    held_out = _arrays(prepared.file(stated.held_out), ("images",))
     count = len(parity["images"])
     wanted = {
         "images": (np.uint8, (count, *size, 3)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -36,11 +36,14 @@ class TargetOptions:
         target_fpr: wanted share of good parts called defective, within (0, 1); None keeps what was prepared.
         engine: settings of TensorRT's builder that are another here, by the names of `EngineOptions`.
         timing_cache: folder where TensorRT's times of kernels are kept; None for one in the workspace.
+        require_signature: files of public keys, one of which has to have signed the prepared bundle, and one
+            at hand whose engine is to be kept; None for any.
     """
 
     target_fpr: float | None = None
     engine: Mapping[str, Any] = field(default_factory=dict)
     timing_cache: Path | None = None
+    require_signature: Sequence[Path] | None = None
 
 
 def build_on_target(
@@ -63,7 +66,7 @@ def build_on_target(
         tell: told in a sentence what else is worth knowing, such as why an engine is built anew.
 
     Raises:
-        BundleError: not a prepared bundle, or damaged.
+        BundleError: not a prepared bundle, damaged, or not signed as required.
         BackendError: its backend is missing here; the engine did not build, load or run.
         ConfigError: settings of TensorRT's builder for another backend.
         GateError: the engine does not answer as it should.
@@ -71,7 +74,7 @@ def build_on_target(
     wanted = options or TargetOptions()
     report = progress or (lambda what, done, total: None)
     say = tell or (lambda text: None)
-    prepared = load_bundle(folder)
+    prepared = load_bundle(folder, wanted.require_signature)
     carried = read_carried(prepared)
     stated = prepared.manifest
     if stated.backend != "tensorrt" and (wanted.engine or wanted.timing_cache is not None):
@@ -84,7 +87,7 @@ def build_on_target(
         report(what, 0, 1)
         if stated.backend == "tensorrt":
             cache = wanted.timing_cache or workspace.root / TIMING_CACHES
-            built = _plan(prepared, Path(scratch), paths, wanted.engine, cache, report, say)
+            built = _plan(prepared, Path(scratch), paths, wanted, cache, report, say)
         else:
             graph = prepared.engine_path
             built = Engine(engine_files(graph, Path(scratch), stated.backend, stated.precision))
@@ -111,7 +114,7 @@ def _plan(
     prepared: Bundle,
     scratch: Path,
     paths: CategoryPaths,
-    changes: Mapping[str, Any],
+    wanted: TargetOptions,
     timing_cache: Path,
     report: Progress,
     tell: Tell,
@@ -124,12 +127,13 @@ def _plan(
         prepared.engine_path,
         scratch,
         stated.precision,
-        engine_options(prepared, changes),
+        engine_options(prepared, wanted.engine),
         calibration_sha256=stated.calibration.list_sha256 if stated.calibration else None,
         timing_cache=timing_cache,
         at_hand=paths.bundle("tensorrt", stated.precision),
         progress=report,
         tell=tell,
+        require_signature=wanted.require_signature,
     )
     return Engine(plan.files, plan.key, plan.notes)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ def plan_from_onnx(
     tell: Tell,
     rrs: str = NATIVE,
     kernels: Path = Path(),
+    require_signature: Sequence[Path] | None = None,
 ) -> PlanBuild:
     """Build an engine for this machine's GPU, unless the bundle at hand has the very same one.
 
@@ -66,6 +67,8 @@ def plan_from_onnx(
         progress: told of the share that is done.
         tell: told how RRS is computed, why the engine is built anew, and what the build took.
         rrs, kernels: how RRS shall be computed, and the folder of compiled kernels, see `choose_rrs`.
+        require_signature: files of public keys, one of which has to have signed the bundle at hand, or its
+            engine is not kept; None keeps any that fits.
 
     Raises:
         BackendError, ExportError, ConfigError: see `engine_from_onnx`; also no TensorRT or no GPU here.
@@ -90,6 +93,7 @@ def plan_from_onnx(
         progress=progress,
         tell=tell,
         kernels=chosen.kernels,
+        require_signature=require_signature,
     )
     return replace(plan, notes={"rrs": chosen.note, **plan.notes})
 
@@ -108,6 +112,7 @@ def plan_from_graph(
     progress: Progress,
     tell: Tell,
     kernels: KernelSet | None = None,
+    require_signature: Sequence[Path] | None = None,
 ) -> PlanBuild:
     """`plan_from_onnx` for a graph whose types are settled; needs neither torch nor onnx.
 
@@ -128,7 +133,7 @@ def plan_from_graph(
         calibration_sha256=calibration_sha256,
         plugins_sha256=None if kernels is None else kernels.sha256,
     )
-    reusable = reusable_engine(at_hand, key, tell)
+    reusable = reusable_engine(at_hand, key, tell, require_signature)
     if reusable is not None:
         return PlanBuild({ENGINE_NAME: reusable}, key, {})
     plan = folder / ENGINE_NAME
@@ -158,12 +163,14 @@ def sha256_graph(graph: Path) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def reusable_engine(at_hand: Path, key: EngineKey, tell: Tell) -> Path | None:
+def reusable_engine(
+    at_hand: Path, key: EngineKey, tell: Tell, require_signature: Sequence[Path] | None = None
+) -> Path | None:
     """The engine file of a bundle whose key is the same; else None, and `tell` hears what changed."""
     if not at_hand.is_dir():
         return None
     try:
-        bundle = load_bundle(at_hand)
+        bundle = load_bundle(at_hand, require_signature)
     except BundleError as error:
         tell(f"building the engine anew: {error}")
         return None

@@ -89,7 +89,9 @@ def run_bench(
     """
     settings = settings or BenchSettings()
     paths = workspace.category(category)
-    subjects = find_subjects(workspace, category, settings.backends, settings.precisions)
+    subjects = find_subjects(
+        workspace, category, settings.backends, settings.precisions, settings.require_signature
+    )
     root = settings.data or recorded_root(paths.checkpoint)
     test = load_test_set(root, category, settings.images, recorded_splits(paths.checkpoint))
     digest = test.digest()

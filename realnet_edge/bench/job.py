@@ -17,12 +17,14 @@ class Job:
         is_bundle: which of the two it is.
         threads: processor threads for the engine; None leaves the choice to the backend.
         frames: image files that the timing goes through.
+        require_signature: files of public keys, one of which has to have signed the bundle; None for any.
     """
 
     engine: Path
     is_bundle: bool
     threads: int | None
     frames: tuple[Path, ...]
+    require_signature: tuple[Path, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -31,13 +33,23 @@ class Job:
             "is_bundle": self.is_bundle,
             "threads": self.threads,
             "frames": [str(path) for path in self.frames],
+            "require_signature": None
+            if self.require_signature is None
+            else [str(path) for path in self.require_signature],
         }
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Job:
         """What `to_dict` gave."""
         frames = tuple(Path(path) for path in document["frames"])
-        return cls(Path(document["engine"]), document["is_bundle"], document["threads"], frames)
+        keys = document["require_signature"]
+        return cls(
+            Path(document["engine"]),
+            document["is_bundle"],
+            document["threads"],
+            frames,
+            None if keys is None else tuple(Path(path) for path in keys),
+        )
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,8 @@ class Rounds:
             workers = []
             for subject in subjects:
                 self._begin(f"opening {subject.name}")
-                job = Job(subject.path, subject.manifest is not None, self._threads, self._frames())
+                is_bundle, keys = subject.manifest is not None, self._settings.require_signature
+                job = Job(subject.path, is_bundle, self._threads, self._frames(), keys)
                 worker = stack.enter_context(Worker(subject.name, job, self._folder))
                 self._check_origin(subject, worker.facts)
                 self.facts[subject.name] = worker.facts

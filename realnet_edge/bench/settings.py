@@ -28,6 +28,7 @@ class BenchSettings:
         sequential: one engine after the other. By default all are loaded at once and take turns in
             rounds, so that a slow spell of the machine does not fall on one of them alone; that
             needs the memory of all.
+        require_signature: files of public keys, one of which has to have signed each bundle; None for any.
 
     Raises:
         ConfigError: a value outside its range.
@@ -43,6 +44,7 @@ class BenchSettings:
     warmup: int = 3
     threads: int | None = None
     sequential: bool = False
+    require_signature: tuple[Path, ...] | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.budget <= 1.0:

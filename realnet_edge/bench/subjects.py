@@ -49,7 +49,11 @@ class Subject:
 
 
 def find_subjects(
-    workspace: Workspace, category: str, backends: Sequence[str] = (), precisions: Sequence[str] = ()
+    workspace: Workspace,
+    category: str,
+    backends: Sequence[str] = (),
+    precisions: Sequence[str] = (),
+    require_signature: Sequence[Path] | None = None,
 ) -> list[Subject]:
     """FP32 PyTorch first where it can run, then the bundles.
 
@@ -58,17 +62,18 @@ def find_subjects(
         category: whose engines.
         backends: bundles of these only; empty takes all, "pytorch" alone takes none.
         precisions: bundles of these only; empty takes all.
+        require_signature: files of public keys, one of which has to have signed each bundle; None for any.
 
     PyTorch is there whatever was chosen, for the drift of every other row is measured against it.
 
     Raises:
-        ConfigError: an unknown backend or precision.
+        ConfigError: an unknown backend or precision, or a file that holds no public key.
         BundleError: there is nothing to measure, or no bundle fits what was chosen.
     """
     _check("backend", backends, (PYTORCH, *BACKENDS))
     _check("precision", precisions, PRECISIONS)
     found = [
-        _bundle(workspace, category, backend, precision)
+        _bundle(workspace, category, backend, precision, require_signature)
         for backend, precision in list_bundles(workspace, category)
         if backend in (backends or BACKENDS) and precision in (precisions or PRECISIONS)
     ]
@@ -91,10 +96,12 @@ def reference_missing(workspace: Workspace, category: str) -> str | None:
     return None
 
 
-def _bundle(workspace: Workspace, category: str, backend: str, precision: str) -> Subject:
+def _bundle(
+    workspace: Workspace, category: str, backend: str, precision: str, keys: Sequence[Path] | None
+) -> Subject:
     path = workspace.category(category).bundle(backend, precision)
     rebuild = build_command(workspace, category, precision, backend)
-    return Subject(backend, precision, path, read_manifest(path)[0], rebuild)
+    return Subject(backend, precision, path, read_manifest(path, keys).manifest, rebuild)
 
 
 def _check(what: str, names: Sequence[str], valid: Sequence[str]) -> None:

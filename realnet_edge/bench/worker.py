@@ -59,7 +59,7 @@ def main() -> None:
 def _open(job: Job) -> Iterator[_Engine]:
     """The engine, ready to run."""
     if job.is_bundle:
-        bundle = load_bundle(job.engine)
+        bundle = load_bundle(job.engine, job.require_signature)
         with open_runner(bundle, job.threads) as runner:
             stated = bundle.manifest
             yield _Engine(runner, job, "rrs_indices" in stated.outputs, stated.checkpoint_sha256)

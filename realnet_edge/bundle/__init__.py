@@ -3,9 +3,11 @@
 from realnet_edge.bundle.bundle import (
     Bundle,
     FileCheck,
+    StatedManifest,
     check_files,
     load_bundle,
     read_manifest,
+    sign_bundle,
     write_bundle,
 )
 from realnet_edge.bundle.engine_key import FLAVOURS, EngineKey, EngineTarget, changed, changed_target
@@ -36,6 +38,7 @@ __all__ = [
     "InputSpec",
     "Manifest",
     "Preparation",
+    "StatedManifest",
     "Threshold",
     "build_command",
     "bundle_path",
@@ -46,5 +49,6 @@ __all__ = [
     "list_bundles",
     "load_bundle",
     "read_manifest",
+    "sign_bundle",
     "write_bundle",
 ]

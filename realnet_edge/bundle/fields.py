@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from typing import Any
 
@@ -61,8 +60,8 @@ class Fields:
     def number(self, key: str, low: float, high: float) -> float:
         """A finite number in [low, high]."""
         value = self._document[key]
-        number = isinstance(value, float) or _is_int(value)
-        if not number or not math.isfinite(value) or not low <= value <= high:
+        # No comparison with NaN holds; whole numbers may be too large to become a float.
+        if not (isinstance(value, float) or _is_int(value)) or not low <= value <= high:
             raise self._refuse(key, f"a number in [{low:g}, {high:g}]")
         return float(value)
 

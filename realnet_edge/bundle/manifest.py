@@ -12,6 +12,7 @@ from typing import Any
 from realnet_edge.bundle.engine_key import EngineKey
 from realnet_edge.bundle.fields import Fields, is_digest
 from realnet_edge.bundle.preparation import Preparation
+from realnet_edge.bundle.signature import SIGNATURE_NAME
 from realnet_edge.errors import BundleError
 from realnet_edge.imaging import RESIZE_FILTER
 
@@ -225,12 +226,12 @@ def check_file_name(name: str) -> None:
     """Refuse a name that is not a plain file name inside the bundle.
 
     Raises:
-        BundleError: separators, "..", hidden or odd names, or the manifest itself.
+        BundleError: separators, "..", hidden or odd names, or the manifest itself or its signatures.
     """
-    if not _FILE_NAME.fullmatch(name) or name == MANIFEST_NAME:
+    if not _FILE_NAME.fullmatch(name) or name in (MANIFEST_NAME, SIGNATURE_NAME):
         raise BundleError(
             f"manifest.files names {name!r}: a bundle's files are plain names of letters, digits, '.', '_' "
-            f"and '-', inside its own folder, other than {MANIFEST_NAME}."
+            f"and '-', inside its own folder, other than {MANIFEST_NAME} and {SIGNATURE_NAME}."
         )
 
 

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import click
 
-from realnet_edge.cli.options import category_option, json_option, trained_data_option, workspace_option
+from realnet_edge.cli.options import (
+    category_option,
+    json_option,
+    signature_option,
+    trained_data_option,
+    workspace_option,
+)
 
 
 @click.command("bench")
@@ -45,6 +51,7 @@ from realnet_edge.cli.options import category_option, json_option, trained_data_
 )
 @click.option("--save-images", type=click.IntRange(min=0), default=0, help="Overlays to save, each engine.")
 @click.option("--record", is_flag=True, help="Write the measured accuracy into the bundles' manifests.")
+@signature_option
 @json_option
 def command(
     category: str,
@@ -62,6 +69,7 @@ def command(
     html_file: Path | None,
     save_images: int,
     record: bool,
+    require_signature: tuple[Path, ...] | None,
     as_json: bool,
 ) -> None:
     """Measure every bundle: accuracy, drift and speed in one row.
@@ -95,6 +103,7 @@ def command(
         runs=runs,
         threads=threads,
         sequential=sequential,
+        require_signature=require_signature,
     )
     place = Workspace(workspace)
     with _progress() as progress:
@@ -113,7 +122,8 @@ def command(
         print_json(document(result) | {"folder": str(folder)})
     # Last, for it may fail: what was measured is out by now.
     if record:
-        record_accuracy(place, result)
+        for bundle in record_accuracy(place, result, require_signature):
+            say(f"{bundle.path}: has a new manifest; if it was signed, sign it again with realnet-edge sign")
     if result.failed:
         names = ", ".join(f"{row.name} (batch {row.batch})" for row in result.failed)
         raise GateError(

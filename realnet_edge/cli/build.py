@@ -10,7 +10,13 @@ import click
 from realnet_edge.cli.built import tell_built
 from realnet_edge.cli.engine_options import engine_options, read_engine_options
 from realnet_edge.cli.on_target import build_prepared, is_given, on_target_options, write_prepared
-from realnet_edge.cli.options import json_option, tolerance_option, trained_data_option, workspace_option
+from realnet_edge.cli.options import (
+    json_option,
+    signature_option,
+    tolerance_option,
+    trained_data_option,
+    workspace_option,
+)
 from realnet_edge.cli.step_bar import step_bar
 
 
@@ -49,6 +55,7 @@ from realnet_edge.cli.step_bar import step_bar
 @tolerance_option
 @engine_options
 @on_target_options
+@signature_option
 @json_option
 @click.pass_context
 def command(
@@ -70,6 +77,7 @@ def command(
     on_target: Path | None,
     rrs: str,
     kernels: Path | None,
+    require_signature: tuple[Path, ...] | None,
     as_json: bool,
     **engine: Any,
 ) -> None:
@@ -115,6 +123,7 @@ def command(
         timing_cache,
         rrs,
         kernels,
+        require_signature,
     )
     if prepare:
         write_prepared(place, category, precision, backend, data, options, as_json)

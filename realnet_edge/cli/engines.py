@@ -51,8 +51,12 @@ def load_named(
     backend: str | None,
     precision: str | None,
     folder: Path | None,
+    require_signature: Sequence[Path] | None = None,
 ) -> Bundle:
     """The bundle that the options name, or the best one of the category.
+
+    Args:
+        require_signature: files of public keys, one of which has to have signed it; None for any bundle.
 
     Raises:
         BundleError: there is none, or it is for another category.
@@ -68,15 +72,17 @@ def load_named(
         folder = workspace.category(category).bundle(*found)
     elif backend or precision:
         raise ConfigError("--bundle names one engine: leave out --backend and --precision.")
-    bundle = load_bundle(folder)
+    bundle = load_bundle(folder, require_signature)
     if category is not None and bundle.manifest.category != category:
         raise BundleError(f"{folder}: is for {bundle.manifest.category!r}, not for {category!r}.")
-    say(f"Bundle {bundle.id} ({folder})")
+    say(f"Bundle {bundle.id} ({folder})" + (f", signed by {bundle.signed_by}" if bundle.signed_by else ""))
     return bundle
 
 
-def load_fallbacks(folders: Sequence[Path], first: Bundle) -> list[Bundle]:
-    """The bundles that stand in for the first one.
+def load_fallbacks(
+    folders: Sequence[Path], first: Bundle, require_signature: Sequence[Path] | None = None
+) -> list[Bundle]:
+    """The bundles that stand in for the first one; what is required of it is required of them.
 
     Raises:
         BundleError: one cannot be loaded, or is for another category.
@@ -85,7 +91,7 @@ def load_fallbacks(folders: Sequence[Path], first: Bundle) -> list[Bundle]:
 
     found = []
     for folder in folders:
-        bundle = load_bundle(folder)
+        bundle = load_bundle(folder, require_signature)
         if bundle.manifest.category != first.manifest.category:
             raise BundleError(
                 f"{folder}: is for {bundle.manifest.category!r}, not for {first.manifest.category!r}."

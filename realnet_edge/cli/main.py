@@ -25,12 +25,16 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reproduce": ("realnet_edge.cli.reproduce", "Run the paper's experiments beside its figures."),
     "run": ("realnet_edge.cli.run", "Score the frames of a folder, video or camera."),
     "verify": ("realnet_edge.cli.verify", "Check the hashes of a bundle."),
+    "keygen": ("realnet_edge.cli.keygen", "Make a pair of keys to sign bundles with."),
+    "sign": ("realnet_edge.cli.sign", "Sign a bundle."),
+    "verify-signature": ("realnet_edge.cli.verify_signature", "Check who signed a bundle."),
     "env": ("realnet_edge.cli.env", "Show what this machine can do and what is missing."),
 }
 
 # Packages that the base installation leaves out, by the name they are imported under.
 EXTRA_OF_PACKAGE = {
     "av": "camera",
+    "cryptography": "sign",
     "diffusers": "train",
     "elpv_dataset": "demo",
     "onnx": "train",

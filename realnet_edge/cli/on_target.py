@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 # All others were settled when the bundle was prepared. TensorRT's own, by the names of their fields, too.
-_SETTLED_HERE = ("on_target", "workspace", "fpr", "timing_cache", "as_json")
+_SETTLED_HERE = ("on_target", "workspace", "fpr", "timing_cache", "require_signature", "as_json")
 
 _prepare = click.option(
     "--prepare", is_flag=True, help="Build nothing: write what another machine builds the engine from."
@@ -98,7 +98,10 @@ def build_prepared(
         target_fpr=context.params["fpr"] if "fpr" in given else None,
         engine={name: value for name, value in engine.items() if value is not None},
         timing_cache=context.params["timing_cache"],
+        require_signature=context.params["require_signature"],
     )
     with step_bar() as progress:
         bundle = build_on_target(folder, workspace, options, progress, say)
+    if context.params["require_signature"] is not None:
+        say(f"This bundle is new and not signed yet: sign it with realnet-edge sign {bundle.path}")
     tell_built(bundle, context.params["as_json"])

@@ -11,6 +11,8 @@ import click
 from realnet_edge.config import DEVICES, PRECISIONS
 from realnet_edge.workspace import DEFAULT_WORKSPACE, WORKSPACE_VARIABLE
 
+# Public keys' files, one after the other as in PATH: what a machine requires of whatever command.
+SIGNATURE_VARIABLE = "REALNET_EDGE_REQUIRE_SIGNATURE"
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -50,6 +52,26 @@ trained_data_option = click.option(
     "--data",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder that holds the category's images.  [default: the one it was trained on]",
+)
+
+
+def _none_if_empty(
+    _context: click.Context, _parameter: click.Parameter, value: tuple[Path, ...]
+) -> tuple[Path, ...] | None:
+    """No key given means that none is required, which is another thing than an empty list of keys."""
+    return value or None
+
+
+# The command gets it as `require_signature`, None where no signature is asked for.
+signature_option = click.option(
+    "--require-signature",
+    type=click.Path(dir_okay=False, path_type=Path),
+    multiple=True,
+    envvar=SIGNATURE_VARIABLE,
+    show_envvar=True,
+    callback=_none_if_empty,
+    metavar="KEY",
+    help="Load no bundle that is not signed by this Ed25519 public key (PEM file); repeatable, one suffices.",
 )
 
 tolerance_option = click.option(

@@ -35,7 +35,7 @@ def command(
 ) -> None:
     """Check the SHA-256 of every file in BUNDLE, or in a category's bundles; exit with 1 on a mismatch.
 
-    This finds damage and files that do not belong; it does not show who made the bundle.
+    This finds damage and files that do not belong; who made the bundle is what `verify-signature` shows.
     """
     reports = [_verify(path) for path in _folders(bundle, category, backend, precision, workspace)]
     good = all(report["ok"] for report in reports)
@@ -67,7 +67,7 @@ def _verify(path: Path) -> dict[str, Any]:
     from realnet_edge.bundle import check_files, read_manifest
 
     try:
-        manifest, digest = read_manifest(path)
+        manifest, digest, _ = read_manifest(path)
     except BundleError as error:
         failed = {"bundle": str(path), "ok": False, "error": str(error), "prepared": False}
         return {**failed, "manifest_sha256": None, "files": []}
