@@ -19,6 +19,8 @@ from realnet_edge.camera.results import (
 from realnet_edge.camera.signals import stop_on_signals
 from realnet_edge.camera.sinks import OverlayFolder, OverlayVideo, ResultLog, json_line
 from realnet_edge.camera.sources import VIDEO_SUFFIXES, FolderSource, GlobSource, Source, VideoSource
+from realnet_edge.camera.supervision import Supervision
+from realnet_edge.camera.systemd import Notifier
 from realnet_edge.camera.view import ROTATIONS, View, ViewedSource
 
 __all__ = [
@@ -39,12 +41,14 @@ __all__ = [
     "Inspection",
     "Latency",
     "Line",
+    "Notifier",
     "OverlayFolder",
     "OverlayVideo",
     "ResultLog",
     "SingleEngine",
     "Source",
     "Summary",
+    "Supervision",
     "Tally",
     "VideoSource",
     "View",

@@ -114,6 +114,14 @@ class Line:
         """Frames of all live sources that no engine saw, parts not among them."""
         return sum(camera.dropped for camera in self.cameras)
 
+    @property
+    def looked_at(self) -> float:
+        """Monotonic time at which the one who decides, or who resizes if that is longer ago, was last seen.
+
+        At work between two frames, or waiting for one; not while one is in hand.
+        """
+        return min(self._ready.looked_at, self._captured.looked_at)
+
     def take(self, most: int = 1, wait_s: float = 0.0) -> list[Ready]:
         """Frames that are ready, and parts that gave way since the last call.
 

@@ -49,6 +49,9 @@ class Waiting(Generic[T]):
         is_over: True ends both sides; asked again and again.
         on_lost: hears of each item put that nobody gets: it gave way, or it came or still waited when all was
             over. In any of the threads, and held up by nothing.
+
+    Attributes:
+        looked_at: monotonic time at which who takes last came for items or was seen waiting for them.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Waiting(Generic[T]):
         self._changed = threading.Condition()
         self._turn = 0
         self._closed = False
+        self.looked_at = time.monotonic()
 
     def put(self, item: T, lane: int = 0) -> bool:
         """Hand an item over; False when nobody takes any more."""
@@ -96,7 +100,9 @@ class Waiting(Generic[T]):
         """
         with self._changed:
             while not (self._has_ended() or self._is_next_known()):
+                self.looked_at = time.monotonic()
                 self._changed.wait(_POLL_S)
+            self.looked_at = time.monotonic()
             if self._has_ended():
                 return []
             for lane in self._lanes:

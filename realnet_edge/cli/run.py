@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import click
 
 from realnet_edge.cli.engines import batch_options, chain, load_fallbacks, load_named, say_arithmetic
 from realnet_edge.cli.monitor import monitor_options, serve_state
-from realnet_edge.cli.options import json_option, workspace_option
+from realnet_edge.cli.options import json_option, signature_option, workspace_option
 from realnet_edge.cli.output import console, print_json, say
 from realnet_edge.cli.outputs import Outputs, Sink, open_outputs, output_options
 from realnet_edge.cli.source import Region, open_cameras, read_specs, source_options
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     metavar="BUNDLE",
     help="Bundle's folder whose engine takes over when those before it keep failing; repeatable.",
 )
+@signature_option
 @batch_options
 @output_options
 @monitor_options
@@ -60,6 +62,7 @@ def command(
     precision: str | None,
     bundle_folder: Path | None,
     fallback: tuple[Path, ...],
+    require_signature: tuple[Path, ...] | None,
     batch: int,
     batch_wait_ms: float,
     threshold: float | None,
@@ -89,14 +92,17 @@ def command(
     to any. Ctrl-C ends the run after the frame in hand, with everything written so far complete. With
     --json the summary is the one document on standard output, holding the lines unless --out takes them.
     """
-    from realnet_edge.camera import run_line, stop_on_signals
+    from realnet_edge.camera import Notifier, Supervision, run_line, stop_on_signals
     from realnet_edge.monitor import LineState
 
     sources = read_specs(specs)
-    bundle = load_named(Workspace(workspace), category, backend, precision, bundle_folder)
+    bundle = load_named(Workspace(workspace), category, backend, precision, bundle_folder, require_signature)
+    fallbacks = load_fallbacks(fallback, bundle, require_signature)
     state = LineState(bundle.manifest.category, list(sources))
-    engines = chain([bundle, *load_fallbacks(fallback, bundle)], threshold, threads, state.on_alarm, batch)
-    cameras = open_cameras(sources, timeout, regions, turns, state.on_camera)
+    engines = chain([bundle, *fallbacks], threshold, threads, state.on_alarm, batch)
+    supervision = Supervision(Notifier.from_environment(), timeout)
+    heard = _each(state.on_camera, supervision.on_camera)
+    cameras = open_cameras(sources, timeout, regions, turns, heard)
     chosen = Outputs(**outputs)
     lines: list[dict[str, Any]] = []
     with ExitStack() as stack:
@@ -105,9 +111,11 @@ def command(
         opened = open_outputs(stack, chosen, cameras, bundle, lines if as_json else None)
         state.waiting = opened.waiting
         bar = _progress(stack, cameras, limit, to_terminal=chosen.out is None and not as_json)
-        sinks = [*opened.sinks, bar, *serve_state(stack, web, token_file, state)]
+        sinks: list[Sink] = [*opened.sinks, bar, supervision, *serve_state(stack, web, token_file, state)]
         stop = stack.enter_context(stop_on_signals())
-        summary = run_line(engines, cameras, sinks, limit, stop, state.started, batch, batch_wait_ms / 1e3)
+        stack.enter_context(supervision)
+        started = _each(state.started, supervision.started)
+        summary = run_line(engines, cameras, sinks, limit, stop, started, batch, batch_wait_ms / 1e3)
         arithmetic = engines.arithmetic
     if as_json:
         head = {
@@ -119,6 +127,16 @@ def command(
         print_json({**head, **summary.to_dict(), **({} if chosen.out else {"inspections": lines})})
     _say_summary(summary, chosen)
     _check_inspected(summary, ", ".join(camera.source.name for camera in cameras), strict)
+
+
+def _each(*callbacks: Callable[..., None]) -> Callable[..., None]:
+    """Calls all of them with what it is called with."""
+
+    def call(*arguments: Any) -> None:
+        for callback in callbacks:
+            callback(*arguments)
+
+    return call
 
 
 def _progress(stack: ExitStack, cameras: list[Camera], limit: int | None, to_terminal: bool) -> Sink:
