@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("realnet_edge.cli.bench", "Measure every bundle: accuracy, drift and speed."),
     "reproduce": ("realnet_edge.cli.reproduce", "Run the paper's experiments beside its figures."),
     "run": ("realnet_edge.cli.run", "Score the frames of a folder, video or camera."),
+    "schema": ("realnet_edge.cli.schema", "Print the description of a result line."),
     "service": ("realnet_edge.cli.service", "Print a systemd unit that runs a line for ever."),
     "verify": ("realnet_edge.cli.verify", "Check the hashes of a bundle."),
     "keygen": ("realnet_edge.cli.keygen", "Make a pair of keys to sign bundles with."),

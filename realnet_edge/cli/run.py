@@ -87,10 +87,11 @@ def command(
     captured by itself, and its results name it. The run ends when every source has: with a camera among them
     at Ctrl-C.
 
-    Each frame gives one JSON line. A frame that cannot be decoded is reported as "not_inspected", never as
-    good, and the run goes on; it ends with exit code 1 if that happened to every frame or, with --strict,
-    to any. Ctrl-C ends the run after the frame in hand, with everything written so far complete. With
-    --json the summary is the one document on standard output, holding the lines unless --out takes them.
+    Each frame gives one JSON line, see `realnet-edge schema`. A frame that cannot be decoded is reported as
+    "not_inspected", never as good, and the run goes on; it ends with exit code 1 if that happened to every
+    frame or, with --strict, to any. Ctrl-C ends the run after the frame in hand, with everything written so
+    far complete. With --json the summary is the one document on standard output, holding the lines unless
+    --out takes them.
     """
     from realnet_edge.camera import Notifier, Supervision, run_line, stop_on_signals
     from realnet_edge.monitor import LineState

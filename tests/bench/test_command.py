@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from realnet_edge.bench.testset import load_test_set
-from realnet_edge.bundle import Bundle
+from realnet_edge.bundle import Bundle, sign_bundle
+from realnet_edge.bundle.keys import read_private_key, write_new_key
 from realnet_edge.cli.main import cli
 from realnet_edge.workspace import Workspace
 
@@ -40,6 +41,19 @@ def test_one_json_document_and_the_files_hold_the_same_rows(
     assert "FP32 PyTorch did not run" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "FP32 PyTorch did not run" in result.stderr
     assert str(folder / "report.html") in result.stderr
+
+
+def test_only_what_is_signed_is_measured_where_that_is_required(
+    tmp_path: Path, workspace: Workspace, data_root: Path, build_bundle: BuildBundle
+) -> None:
+    _, public = write_new_key(tmp_path / "k")
+    bundle = build_bundle("fp32")
+    options = ["--data", str(data_root), "--require-signature", str(public)]
+    refused = bench(workspace, *options)
+    assert refused.exit_code == 1
+    assert "is not signed" in refused.stderr
+    sign_bundle(bundle.path, read_private_key(tmp_path / "k"))
+    assert bench(workspace, *options).exit_code == 0
 
 
 def test_a_missed_budget_exits_with_3_after_everything_is_written(

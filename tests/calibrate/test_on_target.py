@@ -14,10 +14,19 @@ import onnx
 import pytest
 from click.testing import CliRunner
 
-from realnet_edge.bundle import Bundle, Preparation, list_bundles, load_bundle, write_bundle
+from realnet_edge.bundle import (
+    Bundle,
+    Preparation,
+    list_bundles,
+    load_bundle,
+    sign_bundle,
+    write_bundle,
+)
+from realnet_edge.bundle.keys import read_private_key, write_new_key
 from realnet_edge.calibrate import (
     BuildOptions,
     Sources,
+    TargetOptions,
     build_bundle,
     build_on_target,
     conformal_threshold,
@@ -206,6 +215,20 @@ def test_a_damaged_bundle_is_refused_before_anything_is_read(prepared: Prepare, 
     with pytest.raises(BundleError, match=r"not of the engine's size \(32, 64\)"):
         build_on_target(write_bundle(tmp_path / "c", files, smaller).path, Workspace(tmp_path / "ws"))
     assert not (tmp_path / "ws").exists()
+
+
+def test_a_prepared_bundle_is_built_from_as_it_was_signed_and_the_result_is_not_signed(
+    prepared: Prepare, tmp_path: Path
+) -> None:
+    _, public = write_new_key(tmp_path / "k")
+    wanted, there = TargetOptions(require_signature=[public]), Workspace(tmp_path / "ws")
+    copy = altered(prepared("onnxruntime", "int8"), tmp_path / "b")
+    with pytest.raises(BundleError, match="is not signed"):
+        build_on_target(copy.path, there, wanted)
+    sign_bundle(copy.path, read_private_key(tmp_path / "k"))
+    built = build_on_target(copy.path, there, wanted)
+    with pytest.raises(BundleError, match="is not signed"):
+        load_bundle(built.path, [public])
 
 
 def test_a_prepared_bundle_does_not_run_and_a_finished_one_is_not_built_again(

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from realnet_edge.bundle import Bundle, EngineKey, EngineTarget
+from realnet_edge.bundle import Bundle, EngineKey, EngineTarget, sign_bundle
+from realnet_edge.bundle.keys import read_private_key, write_new_key
 from realnet_edge.calibrate import BuildOptions
 from realnet_edge.calibrate.tensorrt_build import (
     ENGINE_NAME,
@@ -73,6 +74,22 @@ def test_an_engine_that_was_changed_on_disk_is_not_kept(at_hand: tuple[Bundle, E
     assert reusable_engine(bundle.path, key, said.append) is None
     assert "is changed" in said[0]
     assert reusable_engine(bundle.path / "nowhere", key, said.append) is None
+
+
+def test_where_a_signature_is_required_an_engine_without_one_is_not_kept(
+    at_hand: tuple[Bundle, EngineKey], tmp_path: Path
+) -> None:
+    bundle, key = at_hand
+    _, public = write_new_key(tmp_path / "k")
+    said: list[str] = []
+    assert reusable_engine(bundle.path, key, said.append, [public]) is None
+    assert "is not signed" in said[0]
+    sign_bundle(bundle.path, read_private_key(tmp_path / "k"))
+    kept = reusable_engine(bundle.path, key, said.append, [public])
+    # The bytes that were verified, wherever they lie.
+    assert kept is not None
+    assert kept.read_bytes() == bundle.engine_path.read_bytes()
+    assert kept.parent != bundle.path
 
 
 def test_the_hash_of_a_graph_covers_its_external_data(toy_onnx: Callable[..., Path], tmp_path: Path) -> None:
