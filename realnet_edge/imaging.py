@@ -161,7 +161,10 @@ def _open(data: bytes, name: str, noun: str) -> Image.Image:
     except UnidentifiedImageError as error:
         raise DataError(f"{name}: no PNG, JPEG, BMP, TIFF or WebP that can be decoded. {remedy}") from error
     except Image.DecompressionBombError as error:
-        raise DataError(f"{name}: {error}. Crop the {noun} or cut it into tiles.") from error
+        raise DataError(
+            f"{name}: too large, or its header is wrong ({str(error).rstrip('.')}). Crop the {noun} or cut "
+            "it into tiles."
+        ) from error
     except _DAMAGE as error:
         raise DataError(f"{name}: cannot be decoded ({error}). {remedy}") from error
     return image

@@ -18,6 +18,11 @@ KERNELS = ".kernels"
 _CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
+def is_category_name(name: str) -> bool:
+    """Whether a category can be called so: its name becomes that of folders and files."""
+    return _CATEGORY.fullmatch(name) is not None
+
+
 @dataclass(frozen=True)
 class CategoryPaths:
     """The folders of one category inside a workspace."""
@@ -75,7 +80,7 @@ class Workspace:
         Raises:
             ConfigError: the name would not be a plain folder name.
         """
-        if not _CATEGORY.fullmatch(name):
+        if not is_category_name(name):
             raise ConfigError(
                 f"category {name!r} is not a plain name: use letters, digits, '.', '_' and '-' only."
             )
@@ -85,7 +90,7 @@ class Workspace:
         """Names of the categories that have a folder here, sorted."""
         if not self.root.is_dir():
             return []
-        return sorted(p.name for p in self.root.iterdir() if p.is_dir() and _CATEGORY.fullmatch(p.name))
+        return sorted(p.name for p in self.root.iterdir() if p.is_dir() and is_category_name(p.name))
 
 
 def require_checkpoint(workspace: Workspace, category: str) -> None:

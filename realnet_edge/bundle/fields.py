@@ -50,11 +50,12 @@ class Fields:
             raise self._refuse(key, " or ".join(repr(name) for name in valid))
         return value
 
-    def integer(self, key: str, minimum: int) -> int:
-        """An integer of at least `minimum`."""
+    def integer(self, key: str, minimum: int, maximum: int | None = None) -> int:
+        """An integer of at least `minimum`, and of at most `maximum` where there is one."""
         value = self._document[key]
-        if not _is_int(value) or value < minimum:
-            raise self._refuse(key, f"an integer of at least {minimum}")
+        if not _is_int(value) or value < minimum or (maximum is not None and value > maximum):
+            limits = f"at least {minimum}" if maximum is None else f"{minimum} to {maximum}"
+            raise self._refuse(key, f"an integer of {limits}")
         return int(value)
 
     def number(self, key: str, low: float, high: float) -> float:

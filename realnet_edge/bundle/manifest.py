@@ -15,6 +15,7 @@ from realnet_edge.bundle.preparation import Preparation
 from realnet_edge.bundle.signature import SIGNATURE_NAME
 from realnet_edge.errors import BundleError
 from realnet_edge.imaging import RESIZE_FILTER
+from realnet_edge.workspace import is_category_name
 
 SCHEMA_VERSION = 1
 MANIFEST_NAME = "manifest.json"
@@ -33,6 +34,8 @@ PRECISIONS = ("fp32", "fp16", "int8")
 SCORE_RULES = ("avgpool16", "max")
 OUTPUTS = ("anomaly_map", "score", "rrs_indices")
 
+# Pixels: of no larger side is any engine that fits a device.
+_LARGEST_SIDE = 1 << 15
 # A flat, plain name: no separator, no "..", nothing hidden, so a manifest cannot point outside its folder.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -53,8 +56,8 @@ class InputSpec:
         """Read and check; raises BundleError naming the key."""
         read = Fields(document, "manifest.input", _names(cls))
         return cls(
-            height=read.integer("height", 1),
-            width=read.integer("width", 1),
+            height=read.integer("height", 1, _LARGEST_SIDE),
+            width=read.integer("width", 1, _LARGEST_SIDE),
             color=read.choice("color", ("RGB",)),
             layout=read.choice("layout", ("NHWC",)),
             dtype=read.choice("dtype", ("uint8",)),
@@ -89,7 +92,7 @@ class Calibration:
             read.text("method"),
             read.integer("images", 1),
             read.digest("list_sha256"),
-            read.integer("weight_bits", 1),
+            read.integer("weight_bits", 7, 8),
         )
 
 
@@ -197,7 +200,7 @@ class Manifest:
             document = {"engine_key": None, "preparation": None, **document}
         read = Fields(document, "manifest", _names(cls))
         manifest = cls(
-            category=read.text("category"),
+            category=_category(read),
             input=InputSpec.from_dict(read.raw("input")),
             outputs=_outputs(read),
             score_rule=read.choice("score_rule", SCORE_RULES),
@@ -270,6 +273,16 @@ def _check_engine_key(manifest: Manifest) -> None:
             f"manifest.engine_key states {key.precision} and batches {key.profile[0]} to {key.profile[2]}, "
             f"the manifest {manifest.precision} and {manifest.batch[0]} to {manifest.batch[1]}: rebuild it."
         )
+
+
+def _category(read: Fields) -> str:
+    name = read.text("category")
+    if not is_category_name(name):
+        raise BundleError(
+            f"manifest.category is {name[:60]!r}, expected a plain name of letters, digits, '.', '_' and "
+            "'-': it becomes that of files and topics."
+        )
+    return name
 
 
 def _outputs(read: Fields) -> tuple[str, ...]:

@@ -16,10 +16,15 @@ def parse_json(content: bytes) -> Any:
 
     Raises:
         BundleError: not UTF-8, not JSON, a key that comes twice, NaN or an infinity, a number of thousands of
-            digits, or nested too deeply.
+            digits, half a character, or nested too deeply.
     """
     try:
-        return json.loads(content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant)
+        document = json.loads(
+            content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_refuse_constant
+        )
+        # Halves of characters can be escaped, but never written down again.
+        json.dumps(document, ensure_ascii=False).encode("utf-8")
+        return document
     except RecursionError as error:
         raise BundleError(
             "not JSON that anybody can read (nested too deeply). Build the bundle again."

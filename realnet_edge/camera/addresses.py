@@ -23,6 +23,25 @@ def shown(address: str) -> str:
     return urlunsplit((parts.scheme, user + at + host, parts.path, "", ""))
 
 
+def check_host(address: str, option: str) -> None:
+    """Refuse an address that leads nowhere: it would be tried for ever.
+
+    Raises:
+        ConfigError: no host, or a port that there cannot be.
+    """
+    try:
+        parts = urlsplit(address)
+        good = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        scheme = address.partition("://")[0]
+        raise ConfigError(
+            f"{option}: this address has no host, or no port from 1 to 65535. Give {scheme}://HOST or "
+            f"{scheme}://HOST:PORT and what follows."
+        )
+
+
 def filled_in(text: str, option: str) -> str:
     """Environment variables in place of ${NAME}: passwords have no business on a command line.
 

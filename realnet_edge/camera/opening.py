@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from realnet_edge.camera.addresses import filled_in, shown
+from realnet_edge.camera.addresses import check_host, filled_in, shown
 from realnet_edge.camera.gstreamer import GStreamerPipeline
 from realnet_edge.camera.live import CameraState, LiveSource
 from realnet_edge.camera.sources import (
@@ -72,7 +72,11 @@ def _address(spec: str) -> str:
         raise ConfigError(
             f"{scheme}:// is not read as a stream: valid are {', '.join(SCHEMES)}. Give a file by its path."
         )
-    return filled_in(spec, "--source")
+    address = filled_in(spec, "--source")
+    # The other schemes can also wait for somebody to send.
+    if scheme in ("rtsp", "rtsps", "http", "https"):
+        check_host(address, "--source")
+    return address
 
 
 def _open_files(spec: str) -> Source:

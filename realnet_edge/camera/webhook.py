@@ -12,7 +12,7 @@ import urllib.request
 from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from realnet_edge.camera.addresses import shown
+from realnet_edge.camera.addresses import check_host, shown
 from realnet_edge.camera.delivery import DeliveryError, RefusedError
 from realnet_edge.camera.outbox import Message
 
@@ -34,9 +34,13 @@ class Webhook:
         url: http or https; USER:PASSWORD@ in it become basic authentication.
         secret: shared with the receiver; None for no signature.
         timeout_s: how long the receiver may take.
+
+    Raises:
+        ConfigError: an address without a host.
     """
 
     def __init__(self, url: str, secret: str | None, timeout_s: float = 5.0) -> None:
+        check_host(url, "--webhook")
         self.name = shown(url)
         self._url, self._headers = _without_account(url)
         self._secret = secret

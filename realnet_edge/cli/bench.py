@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from realnet_edge.cli.options import (
+    FiniteRange,
     category_option,
     json_option,
     signature_option,
@@ -35,7 +36,7 @@ from realnet_edge.cli.options import (
 @click.option("--images", type=click.IntRange(min=2), help="At most that many test images, evenly spread.")
 @click.option(
     "--budget",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=FiniteRange(0, 1, min_open=True),
     default=0.99,
     show_default=True,
     help="Share of FP32 PyTorch's accuracy that every metric must keep.",

@@ -11,6 +11,7 @@ from realnet_edge.cli.built import tell_built
 from realnet_edge.cli.engine_options import engine_options, read_engine_options
 from realnet_edge.cli.on_target import build_prepared, is_given, on_target_options, write_prepared
 from realnet_edge.cli.options import (
+    FiniteRange,
     json_option,
     signature_option,
     tolerance_option,
@@ -26,7 +27,7 @@ from realnet_edge.cli.step_bar import step_bar
 @click.option("--backend", metavar="NAME", help="Runtime to build for.  [default: the best on this machine]")
 @click.option(
     "--fpr",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     default=0.02,
     show_default=True,
     help="Share of good parts that may be called defective.",

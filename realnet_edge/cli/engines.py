@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from realnet_edge.cli.options import adding
+from realnet_edge.cli.options import FiniteRange, adding
 from realnet_edge.cli.output import say
 from realnet_edge.config import BATCH_WAIT_MS
 from realnet_edge.errors import BundleError, ConfigError
@@ -35,7 +35,7 @@ batch_options = adding(
         click.option(
             "--batch-wait",
             "batch_wait_ms",
-            type=click.FloatRange(0, 1000),
+            type=FiniteRange(0, 1000),
             default=BATCH_WAIT_MS,
             show_default=True,
             metavar="MS",

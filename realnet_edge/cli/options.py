@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,17 @@ import click
 
 from realnet_edge.config import DEVICES, PRECISIONS
 from realnet_edge.workspace import DEFAULT_WORKSPACE, WORKSPACE_VARIABLE
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds. NaN is refused: as no comparison holds for it, click lets it pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is no number: give one in the range {self._describe_range()}.", param, ctx)
+        return number
+
 
 # Public keys' files, one after the other as in PATH: what a machine requires of whatever command.
 SIGNATURE_VARIABLE = "REALNET_EDGE_REQUIRE_SIGNATURE"
@@ -76,7 +88,7 @@ signature_option = click.option(
 
 tolerance_option = click.option(
     "--tolerance",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=FiniteRange(0, 1, min_open=True),
     default=1e-4,
     show_default=True,
     help="Largest difference of the exported graph's anomaly map from PyTorch.",

@@ -161,6 +161,9 @@ def open_cameras(
 
 
 def _split(spec: str) -> tuple[str | None, str]:
+    if spec.strip() in ("", "watch:"):
+        # A path of no characters is the folder where one happens to be.
+        raise ConfigError(f"--source {spec!r}: names nothing. Give a folder, a camera or a stream's address.")
     found = _NAMED.fullmatch(spec)
     if not found or Path(spec).exists():
         return None, spec
