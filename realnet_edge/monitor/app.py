@@ -15,6 +15,7 @@ from typing import Any
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -40,6 +41,21 @@ _OPEN = frozenset({"/healthz", "/readyz"})
 Answer = Callable[[Request], Awaitable[Response]]
 
 
+class _Count(Convertor[int]):
+    """A number that a counter reaches: Python reads none of thousands of digits."""
+
+    regex = "[0-9]{1,18}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("count", _Count())
+
+
 def make_app(state: LineState, metrics: LineMetrics, token: str | None) -> Starlette:
     """The application.
 
@@ -55,7 +71,7 @@ def make_app(state: LineState, metrics: LineMetrics, token: str | None) -> Starl
     routes += [
         Route("/events", _events(state)),
         Route("/frame.jpg", _picture(state)),
-        Route("/defects/{index:int}.jpg", _picture(state)),
+        Route("/defects/{index:count}.jpg", _picture(state)),
         Route("/healthz", _healthy),
         Route("/readyz", _ready(state)),
         Route("/metrics", _metrics(metrics)),

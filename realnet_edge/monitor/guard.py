@@ -66,7 +66,8 @@ class Guard:
                 return None
             await asyncio.sleep(_REFUSAL_S)
             return PlainTextResponse("Not without the token.\n", 401, {"WWW-Authenticate": "Bearer"})
-        answer = RedirectResponse(request.url.path, 303)
+        # One slash: what begins with two is another server's address.
+        answer = RedirectResponse(f"/{request.url.path.lstrip('/')}", 303)
         secure = request.url.scheme == "https"
         answer.set_cookie(COOKIE, self._token, httponly=True, samesite="strict", secure=secure)
         return answer
