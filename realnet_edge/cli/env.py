@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ def command(workspace: Path, as_json: bool) -> None:
     """Show what this machine can do and what is missing.
 
     Backends with their versions, devices and precisions; the processor's instructions that speed
-    inference up; GPUs; the optional packages; what the workspace holds.
+    inference up; GPUs; the optional packages; what runs services; what the workspace holds.
     """
     from realnet_edge.runtime.machine import describe_machine
 
@@ -51,6 +52,7 @@ def command(workspace: Path, as_json: bool) -> None:
         "machine": machine.to_dict(),
         "backends": _backends(),
         "extras": [_extra(name) for name in LIBRARIES],
+        "systemd": _systemd(),
         "data": _data(),
         "workspace": _workspace(workspace),
     }
@@ -87,6 +89,18 @@ def _version(library: str) -> str | None:
     return next(iter(installed_versions(names).values()), None)
 
 
+def _systemd() -> str | None:
+    """The version of what runs units of `realnet-edge service`, None where there is none."""
+    try:
+        said = subprocess.run(
+            ["systemctl", "--version"], capture_output=True, text=True, check=True, timeout=5
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    # "systemd 252 (252.39-1~deb12u2)", and on other lines how it was built.
+    return " ".join(said.stdout.split()[1:2]) or None
+
+
 def _data() -> dict[str, Any]:
     """The folder of test data, if the environment names one."""
     path = os.environ.get(DATA_VARIABLE) or None
@@ -120,6 +134,8 @@ def _show(document: dict[str, Any], machine: Machine) -> None:
         say(f"  {extra['name']}: {held}")
         if extra["hint"]:
             say(f"    to add: {extra['hint']}")
+    found = f"systemd {document['systemd']}" if document["systemd"] else "no systemd, which runs them"
+    say(f"\nServices of `realnet-edge service`\n  {found}")
     _show_folders(document["data"], document["workspace"])
 
 

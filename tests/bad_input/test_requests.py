@@ -79,23 +79,23 @@ OPEN: dict[str, tuple[bytes, set[int]]] = {
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 600, {400}),
     "rubbish": (bytes(range(128, 256)) + b"\r\n\r\n", {400}),
 }
-# Of a server that asks for a token.
+# Of a server that asks for a token, before or after it has lost its patience with this address.
+REFUSED = {401, 429}
 GUARDED: dict[str, tuple[bytes, set[int]]] = {
-    "no token": (get("/"), {401}),
-    "events without a token": (get("/events"), {401}),
-    "metrics without a token": (get("/metrics"), {401}),
-    "a path by way of one that is open": (get("/healthz/../metrics"), {401}),
-    "an open path in capitals": (get("/HEALTHZ"), {401}),
-    "a wrong token": (get("/", Authorization="Bearer nope"), {401}),
-    "a part of the token": (get("/", Authorization=f"Bearer {TOKEN[:-1]}"), {401}),
-    "more than the token": (get("/", Authorization=f"Bearer {TOKEN}x"), {401}),
-    "a token of another scheme": (get("/", Authorization=f"Basic {TOKEN}"), {401}),
-    "a token of other letters": (get("/", Authorization="Bearer \xff\xfe"), {401}),
-    "a cookie of nobody's": (get("/", Cookie="realnet_edge_token=x"), {401}),
-    "a cookie that is none": (get("/", Cookie="=;;;=\xff"), {401}),
-    "a wrong token in the address": (get("/?token=x"), {401}),
-    "half a character for a token": (get("/?token=%ed%a0%80"), {401}),
-    "the token in a header": (get("/metrics", Authorization=f"Bearer {TOKEN}"), {200}),
+    "no token": (get("/"), REFUSED),
+    "events without a token": (get("/events"), REFUSED),
+    "metrics without a token": (get("/metrics"), REFUSED),
+    "a path by way of one that is open": (get("/healthz/../metrics"), REFUSED),
+    "an open path in capitals": (get("/HEALTHZ"), REFUSED),
+    "a wrong token": (get("/", Authorization="Bearer nope"), REFUSED),
+    "a part of the token": (get("/", Authorization=f"Bearer {TOKEN[:-1]}"), REFUSED),
+    "more than the token": (get("/", Authorization=f"Bearer {TOKEN}x"), REFUSED),
+    "a token of another scheme": (get("/", Authorization=f"Basic {TOKEN}"), REFUSED),
+    "a token of other letters": (get("/", Authorization="Bearer \xff\xfe"), REFUSED),
+    "a cookie of nobody's": (get("/", Cookie="realnet_edge_token=x"), REFUSED),
+    "a cookie that is none": (get("/", Cookie="=;;;=\xff"), REFUSED),
+    "a wrong token in the address": (get("/?token=x"), REFUSED),
+    "half a character for a token": (get("/?token=%ed%a0%80"), REFUSED),
 }
 
 
@@ -175,12 +175,13 @@ def test_a_request_that_no_browser_sends_gets_its_answer(
     assert status(open_port, get("/healthz")) == 200
 
 
-@pytest.mark.parametrize(("request_", "right"), GUARDED.values(), ids=GUARDED)
-def test_who_has_no_token_gets_nothing(request_: bytes, right: set[int], guarded_port: int) -> None:
-    assert status(guarded_port, request_) in right
-
-
-def test_a_token_in_the_address_leads_nowhere_else(guarded_port: int) -> None:
+def test_the_token_lets_in_and_leads_nowhere_else(guarded_port: int) -> None:
+    assert status(guarded_port, get("/metrics", Authorization=f"Bearer {TOKEN}")) == 200
     found = answer(guarded_port, get(f"//evil.example/?token={TOKEN}"))
     (place,) = re.findall(rb"^location: (.*)$", found, re.IGNORECASE | re.MULTILINE)
     assert not place.startswith(b"//")
+
+
+@pytest.mark.parametrize(("request_", "right"), GUARDED.values(), ids=GUARDED)
+def test_who_has_no_token_gets_nothing(request_: bytes, right: set[int], guarded_port: int) -> None:
+    assert status(guarded_port, request_) in right

@@ -27,7 +27,7 @@ def _document(*arguments: str) -> dict[str, dict[str, object]]:
 def test_json_is_one_complete_document() -> None:
     document = _document()
     assert document["package"] == {"version": __version__, "python": platform.python_version()}
-    assert set(document) == {"package", "machine", "backends", "extras", "data", "workspace"}
+    assert set(document) == {"package", "machine", "backends", "extras", "systemd", "data", "workspace"}
 
 
 def test_backends_say_what_they_can_do_or_what_is_missing() -> None:
@@ -85,6 +85,14 @@ def test_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bo
     monkeypatch.setenv("REALNET_EDGE_DATA", str(folder))
     assert _document()["data"] == {"variable": "REALNET_EDGE_DATA", "path": str(folder), "exists": exists}
     assert ("no such folder" in CliRunner().invoke(cli, ["env"]).stderr) is not exists
+
+
+def test_systemd_is_found_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert _document()["systemd"] is None
+    (tmp_path / "systemctl").write_text("#!/bin/sh\necho 'systemd 252 (252.39-1)'\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    assert _document()["systemd"] == "252"
 
 
 def test_text_names_machine_backends_and_packages() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +106,26 @@ def test_a_machine_can_require_signatures_of_every_command(
     # Past the signature, to what else is wrong.
     done = call("build", "--on-target", bundles / "onnxruntime-fp32", "--workspace", tmp_path / "elsewhere")
     assert "has its engine already" in done.stderr
+
+
+def test_the_base_installation_runs_without_what_signs_and_says_what_is_missing(
+    bundles: Path, parts: Path, tmp_path: Path
+) -> None:
+    run = f"run --bundle {bundles / 'onnxruntime-fp32'} --source {parts} --limit 1 --threads 1"
+    for arguments, code in (
+        (run, 0),
+        (f"{run} --require-signature {tmp_path / 'line.key.pub'}", 1),
+        (f"keygen {tmp_path / 'new.key'}", 1),
+    ):
+        program = (
+            "import sys; sys.modules['cryptography'] = None\n"
+            "from realnet_edge.cli.main import main\n"
+            f"sys.argv = ['realnet-edge', *{arguments.split()!r}]; main()"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        assert ("pip install 'realnet-edge[sign]'" in done.stderr) is (code == 1)
+    assert not (tmp_path / "new.key").exists()
 
 
 def test_a_key_that_is_none_is_a_usage_error(run: Callable[..., Result], bundles: Path) -> None:
