@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Files that root alone need be able to read, by how their options are called.
 _SECRET = re.compile(r"--.*(token|users|key|secret|password)")
 # Files and folders that a line reads. What else is a path it writes.
-_READ = re.compile(r"--(bundle|fallback|require-signature|workspace|.*-ca|.*-cert)")
+_READ = re.compile(r"--(bundle|fallback|require-signature|workspace|genicam-producer|.*-ca|.*-cert)")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _ADDRESS = re.compile(r"(rtsps?|https?|mqtts?|watch):", re.IGNORECASE)
 

@@ -117,9 +117,9 @@ RestartPreventExitStatus=2""".splitlines()
         return "\n".join([*lines, *self._secrets(), "", _HARDENING, *self._rights()])
 
     def _secrets(self) -> list[str]:
-        needs = f"must define {', '.join(self.variables)}" if self.variables else "there need not be one"
+        needs = f"must define {', '.join(self.variables)}" if self.variables else "need not be there"
         lines = [
-            f"# Secrets, readable by root alone: lines of NAME=VALUE; {needs}.",
+            f"# Secrets, REALNET_EDGE_... among them, for root's eyes: lines of NAME=VALUE; {needs}.",
             f"EnvironmentFile={'' if self.variables else '-'}{_escaped(self.environment_file)}",
         ]
         return lines + [f"LoadCredential={name}:{_escaped(str(file))}" for name, file in self.secrets.items()]
