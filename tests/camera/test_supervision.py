@@ -30,12 +30,12 @@ class Listener:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(f"\0{address[1:]}" if address.startswith("@") else address)
 
-    def wait_for(self, name: str, seconds: float = 20.0) -> dict[str, str]:
-        """The next message that has this field."""
+    def wait_for(self, name: str, saying: str = "", seconds: float = 20.0) -> dict[str, str]:
+        """The next message that has this field, and a text in it."""
         for message in self._messages(seconds):
-            if name in message:
+            if saying in message.get(name, ()):
                 return message
-        pytest.fail(f"no {name} within {seconds} s")
+        pytest.fail(f"no {name} with {saying!r} within {seconds} s")
 
     def is_silent(self, name: str, seconds: float) -> bool:
         """Whether no message has this field for so long, from now on."""
@@ -158,8 +158,7 @@ def test_an_engine_that_hangs_ends_the_signs_of_life(listener: Listener) -> None
     with Running(listener) as running:
         listener.wait_for("WATCHDOG")
         running.engine.hangs.set()
-        while "hangs: no frame taken" not in listener.wait_for("STATUS")["STATUS"]:
-            pass
+        listener.wait_for("STATUS", "hangs: no frame taken")
         assert listener.is_silent("WATCHDOG", WATCHDOG_S)
         running.engine.hangs.clear()
         running.engine.goes_on.set()
@@ -181,8 +180,7 @@ def test_a_camera_that_is_there_and_silent_is_a_read_that_hangs(listener: Listen
         running.supervision.on_camera("left", CameraState("live"))
         listener.wait_for("WATCHDOG")
         running.camera.silent.set()
-        while "hangs: camera left is there" not in listener.wait_for("STATUS")["STATUS"]:
-            pass
+        listener.wait_for("STATUS", "hangs: camera left is there")
         assert listener.is_silent("WATCHDOG", WATCHDOG_S)
 
 
