@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import threading
@@ -102,7 +103,7 @@ class Trigger(ABC):
             self._forget(now)
             if name is not None and name in self._recent:
                 return name, "repeated"
-            found = name or self._made_up()
+            found = name or made_up_id()
             part = Part(found, utc_now(), now, error)
             taken = [listener(part) for listener in self._listeners]
             if not any(taken):
@@ -117,14 +118,14 @@ class Trigger(ABC):
                 return
             del self._recent[oldest]
 
-    def _made_up(self) -> str:
-        """An id that sorts by time and is nobody else's, not even after a restart."""
-        base = name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
-        number = 1
-        while name in self._recent:
-            number += 1
-            name = f"{base}-{number}"
-        return name
+
+_counted = itertools.count(1)
+
+
+def made_up_id() -> str:
+    """An id that sorts by time and is nobody else's, not even after a restart."""
+    now = datetime.now(timezone.utc)
+    return f"{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}Z-{next(_counted)}"
 
 
 def announced_id(message: bytes) -> str | None:

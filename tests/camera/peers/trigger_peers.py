@@ -1,10 +1,14 @@
-"""A camera whose pictures come when a test says so, and triggers that a test pulls."""
+"""A camera whose pictures come when a test says so, triggers that a test pulls, and HTTP requests."""
 
 from __future__ import annotations
 
+import http.client
+import json
 import queue
 import threading
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from waiting_peers import PATIENCE_S, wait
@@ -110,3 +114,20 @@ def triggered(hand: Hand, wait_s: float = 30.0, delay_s: float = 0.0) -> tuple[S
     reading = Reading(TriggeredSource(camera, hand, wait_s, delay_s))
     wait(lambda: hand.listening > count)
     return camera, reading
+
+
+def ask(
+    url: str,
+    path: str,
+    body: bytes | Iterator[bytes] = b"",
+    headers: dict[str, str] | None = None,
+    method: str = "POST",
+) -> tuple[int, Any]:
+    """The code and the document that a server answers."""
+    place = urlsplit(url)
+    connection = http.client.HTTPConnection(str(place.hostname), place.port, timeout=60)
+    connection.request(method, path, body, headers or {})
+    answer = connection.getresponse()
+    document = json.loads(answer.read() or b"null")
+    connection.close()
+    return answer.status, document
