@@ -59,7 +59,7 @@ class TriggeredSource(Source):
         self._camera = threading.Thread(target=self._look, name="camera", daemon=True)
 
     @property
-    def reconnects(self) -> int:  # type: ignore[override]  # an attribute of those that count themselves
+    def reconnects(self) -> int:
         return self._source.reconnects
 
     def __len__(self) -> int:

@@ -7,15 +7,17 @@ import time
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 from trigger_peers import Hand, Reading, Shutter, triggered
-from waiting_peers import wait
+from waiting_peers import PATIENCE_S, wait
 
-from realnet_edge.camera import open_source
+from realnet_edge.camera import Inspection, open_source, run_line
 from realnet_edge.camera.triggered import TriggeredSource
 from realnet_edge.camera.triggers import Part, announced_id
 from realnet_edge.errors import ConfigError, DataError
+from realnet_edge.runtime import Prediction
 
 
 def grey(reading: Reading, number: int) -> int | None:
@@ -222,3 +224,36 @@ def test_ids_are_read_from_json_and_from_text(message: bytes, expected: str | No
 def test_messages_without_a_usable_id_are_refused(message: bytes, said: str) -> None:
     with pytest.raises(DataError, match=said):
         announced_id(message)
+
+
+class _Blank:
+    """An engine that scores nothing above its threshold."""
+
+    input_size, threshold, bundle = (8, 8), 0.5, "blank"
+
+    def infer(self, images: npt.NDArray[np.uint8]) -> Prediction:
+        count = len(images)
+        return Prediction(np.zeros((count, 8, 8), np.float32), np.zeros(count, np.float32))
+
+
+def test_a_run_that_stops_reports_every_part_that_was_announced() -> None:
+    hand, camera, stop = Hand(), Shutter(), threading.Event()
+    results: list[Inspection] = []
+    source = TriggeredSource(camera, hand, wait_s=60.0)
+    run = threading.Thread(
+        target=run_line, args=(_Blank(), source, [results.append], None, stop), daemon=True
+    )
+    run.start()
+    wait(lambda: hand.listening == 1)
+    hand.pull("seen")
+    camera.shoot(1)
+    wait(lambda: len(results) == 1)
+    for number in range(20):
+        hand.pull(f"waits{number}")
+    stop.set()
+    run.join(PATIENCE_S)
+    assert not run.is_alive()
+    assert [one.frame.id for one in results] == ["seen", *(f"waits{number}" for number in range(20))]
+    assert [one.verdict for one in results] == ["good", *["not_inspected"] * 20]
+    assert results[-1].error == "the line stopped before a picture was taken"
+    assert [one.index for one in results] == list(range(21))

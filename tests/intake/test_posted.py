@@ -103,6 +103,30 @@ def test_what_is_no_picture_is_refused(
     assert line.results == []
 
 
+def test_every_part_is_answered_once_whether_inspected_refused_or_cut_off_by_the_end(
+    source: PostedSource, line: Running
+) -> None:
+    """An output holds the line up, so that pictures pile up; then the line stops."""
+    line.go_on.clear()
+    names = [f"part{number}" for number in range(30)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        asked = [pool.submit(ask, source.url, f"/inspect?id={name}", jpeg(10)) for name in names]
+        wait(lambda: any(one.done() for one in asked))
+        wait(lambda: len(source._waiting) >= 8)
+        assert ask(source.url, "/inspect?id=one-more", jpeg(10))[0] == 503
+        threading.Timer(0.2, line.go_on.set).start()
+        line.stop.set()
+        answers = {name: one.result(PATIENCE_S) for name, one in zip(names, asked, strict=True)}
+    line.end()
+    taken = {name: document for name, (code, document) in answers.items() if code == 200}
+    assert {code for code, _ in answers.values()} == {200, 503}
+    assert sorted(inspection.frame.id for inspection in line.results) == sorted(taken)
+    for inspection in line.results:
+        assert taken[inspection.frame.id] == inspection.to_dict()
+    verdicts = {document["verdict"] for document in taken.values()}
+    assert verdicts == {"good", "not_inspected"}
+
+
 def test_two_parts_of_one_id_at_once_are_one_too_many(source: PostedSource, line: Running) -> None:
     line.go_on.clear()
     with ThreadPoolExecutor(1) as pool:
