@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from realnet_edge.camera.addresses import filled_in, shown
+from realnet_edge.camera.genicam import GenICamCamera
 from realnet_edge.camera.gstreamer import GStreamerPipeline
 from realnet_edge.camera.live import CameraState, LiveSource
 from realnet_edge.camera.sources import (
@@ -28,7 +29,7 @@ from realnet_edge.imaging import IMAGE_SUFFIXES
 SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "srt", "udp", "tcp")
 _DEVICE = re.compile(r"/dev/video\d+")
 _CSI = re.compile(r"csi(?::(\d+))?")
-_WATCH = "watch:"
+_WATCH, _GENICAM = "watch:", "genicam:"
 # Jetson's camera sensors, through its own image processor.
 _CSI_PIPELINE = "nvarguscamerasrc sensor-id={sensor} ! nvvidconv ! video/x-raw,format=BGRx"
 
@@ -37,18 +38,22 @@ def open_source(
     spec: str,
     timeout_s: float = CAMERA_TIMEOUT_S,
     on_state: Callable[[CameraState], None] = lambda state: None,
+    producer: Path | None = None,
 ) -> Source:
     """Open what a user named.
 
     Args:
         spec: a folder, an image, a video file or a glob pattern; "watch:FOLDER"; the address of a stream;
-            a device such as /dev/video0; "csi" or "csi:1", a sensor of a Jetson; a GStreamer pipeline, which
-            is told by its " ! ". In addresses and pipelines ${NAME} stands for an environment variable.
+            a device such as /dev/video0; "csi" or "csi:1", a sensor of a Jetson; "genicam:SERIAL", a GigE or
+            USB3 Vision camera; a GStreamer pipeline, which is told by its " ! ". In addresses and pipelines
+            ${NAME} stands for an environment variable.
         timeout_s: seconds without a picture after which a camera counts as lost.
         on_state: hears how it stands with a camera.
+        producer: what finds GenICam's cameras, see `GenICamCamera`.
 
     Raises:
-        ConfigError: an address of another kind, an environment variable that is not set, or no pipeline.
+        ConfigError: an address of another kind, an environment variable that is not set, no pipeline, or no
+            producer.
         DataError: no such file or folder, a file of another kind, or nothing in it that can be scored.
         DependencyError: what runs pipelines is not installed.
     """
@@ -57,6 +62,9 @@ def open_source(
     if sensor := _CSI.fullmatch(spec):
         pipeline = _CSI_PIPELINE.format(sensor=sensor[1] or 0)
         return LiveSource(spec, GStreamerPipeline(pipeline, timeout_s), on_state)
+    if spec.startswith(_GENICAM):
+        camera = GenICamCamera(spec.removeprefix(_GENICAM), timeout_s, producer)
+        return LiveSource(spec, camera, on_state)
     if _DEVICE.fullmatch(spec):
         return LiveSource(spec, FFmpegStream(spec, timeout_s, "v4l2"), on_state)
     if "://" in spec:
@@ -92,5 +100,5 @@ def _open_files(spec: str) -> Source:
         return GlobSource(spec)
     raise DataError(
         f"{spec}: no such file or folder. Give a folder of images, a video, a glob pattern, watch:FOLDER, a "
-        "stream's address, /dev/videoN, csi, or a GStreamer pipeline."
+        "stream's address, /dev/videoN, csi, genicam:SERIAL, or a GStreamer pipeline."
     )

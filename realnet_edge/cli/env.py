@@ -25,6 +25,7 @@ LIBRARIES = {
     "train": ("torch", "torchvision", "timm", "safetensors", "diffusers", "onnx", "onnxscript"),
     "openvino": ("openvino",),
     "camera": ("av", "paho-mqtt"),
+    "genicam": ("genicam", "harvesters"),
     "web": ("starlette", "uvicorn", "prometheus-client"),
     "tensorrt": ("cuda-bindings",),
     "tensorrt-rtx": ("cuda-bindings", "tensorrt-rtx-cu13"),

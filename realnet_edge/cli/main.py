@@ -33,6 +33,8 @@ EXTRA_OF_PACKAGE = {
     "av": "camera",
     "diffusers": "train",
     "elpv_dataset": "demo",
+    "genicam": "genicam",
+    "harvesters": "genicam",
     "onnx": "train",
     "onnxscript": "train",
     "openvino": "openvino",
