@@ -51,7 +51,18 @@ def test_wheel_metadata(wheel: Path, repository: Path) -> None:
     assert metadata["Name"] == "realnet-edge"
     assert metadata["Version"] == version[1]
     assert metadata["License-Expression"] == "Apache-2.0"
-    extras = {"train", "openvino", "camera", "genicam", "web", "kernels", "tensorrt", "tensorrt-rtx", "demo", "dev"}
+    extras = {
+        "train",
+        "openvino",
+        "camera",
+        "genicam",
+        "web",
+        "kernels",
+        "tensorrt",
+        "tensorrt-rtx",
+        "demo",
+        "dev",
+    }
     assert extras == set(metadata.get_all("Provides-Extra", []))
 
 
