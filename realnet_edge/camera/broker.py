@@ -71,8 +71,8 @@ class Broker:
         """
         import paho.mqtt.client
 
-        paho: Any = paho.mqtt.client
-        client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        library: Any = paho.mqtt.client
+        client = library.Client(library.CallbackAPIVersion.VERSION2)
         client.connect_timeout = timeout_s
         client.username_pw_set(self.user, self.password)
         if self.tls:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +21,8 @@ _BAYER = {
     "BayerBG": cv2.COLOR_BayerBGGR2RGB,
 }
 _CHANNELS = {"RGB": (0, 1, 2), "RGBa": (0, 1, 2), "BGR": (2, 1, 0), "BGRa": (2, 1, 0)}
+# 8 bits a sample, or up to 16.
+Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 PREFERRED = ("RGB8", "BGR8", "BayerRG8", "BayerGR8", "BayerGB8", "BayerBG8", "Mono8")
 
 
@@ -28,9 +31,7 @@ def is_read(pixel_format: str) -> bool:
     return _FORMAT.fullmatch(pixel_format) is not None
 
 
-def rgb_of(
-    samples: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], pixel_format: str, width: int, height: int
-) -> npt.NDArray[np.uint8]:
+def rgb_of(samples: Samples, pixel_format: str, width: int, height: int) -> npt.NDArray[np.uint8]:
     """A camera's samples as (height, width, 3) uint8 RGB, in memory of its own.
 
     Bayer mosaics are interpolated, grey is repeated over the channels, and n > 8 bits are scaled by
@@ -55,7 +56,8 @@ def rgb_of(
     rows = samples[: samples.size // height * height].reshape(height, -1)
     if rows.shape[1] < width * channels:
         raise DataError(f"{samples.size} samples are too few for {width}x{height} {pixel_format}.")
-    pixels = np.ascontiguousarray(rows[:, : width * channels])
+    pixels: npt.NDArray[Any] = np.ascontiguousarray(rows[:, : width * channels])
+    picture: npt.NDArray[Any]
     if layout in _BAYER:
         picture = np.asarray(cv2.cvtColor(pixels, _BAYER[layout]))
     elif channels == 1:
@@ -65,9 +67,9 @@ def rgb_of(
     return _as_8_bit(picture, bits)
 
 
-def _as_8_bit(picture: npt.NDArray[np.generic], bits: int) -> npt.NDArray[np.uint8]:
+def _as_8_bit(picture: npt.NDArray[Any], bits: int) -> npt.NDArray[np.uint8]:
     if bits == 8:
         return np.array(picture, np.uint8)
     table = np.rint(np.arange(2**bits) * (255.0 / (2**bits - 1))).astype(np.uint8)
     # A camera may leave something in the bits above.
-    return table[np.bitwise_and(picture.astype(np.uint16), 2**bits - 1)]
+    return np.asarray(table[np.bitwise_and(picture.astype(np.uint16), 2**bits - 1)], np.uint8)

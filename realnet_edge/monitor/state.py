@@ -83,9 +83,14 @@ class LineState:
             if camera.phase != "live":
                 named = f"camera {name}" if name else "camera"
                 return f"{named} {camera.phase}" + (f": {camera.reason}" if camera.reason else "")
-        if (quiet := time.monotonic() - last) > self._quiet_s:
+        if (quiet := time.monotonic() - last) > self._quiet_s and self._expects_frames():
             return f"no decision for {quiet:.0f} s"
         return None
+
+    def _expects_frames(self) -> bool:
+        """Whether frames have to come: parts come when they come, and so do files of a watched folder."""
+        sources = [camera.source for camera in self._line.cameras] if self._line else []
+        return not sources or any((one.live and not one.triggered) or not one.endless for one in sources)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything but pictures, as JSON values."""
