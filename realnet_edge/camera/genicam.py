@@ -26,7 +26,9 @@ _EVENT_MS = 20
 
 
 class GenICamCamera:
-    """A camera that a GenTL producer finds.
+    """A camera that a GenTL producer finds, set up as it is.
+
+    One whose own TriggerMode is On sends when it is triggered, and is not lost while it is not.
 
     Args:
         which: its serial number, id or user-defined name; or its place in the list of those found, from 0.
@@ -39,10 +41,18 @@ class GenICamCamera:
     """
 
     def __init__(self, which: str, timeout_s: float, producer: Path | None = None) -> None:
+        import genicam.genapi
         import genicam.gentl
         import harvesters.core
 
-        self._gentl: Any = genicam.gentl
+        # Of its two libraries, of the operating system, and harvesters' own.
+        self._failures: tuple[type[Exception], ...] = (
+            genicam.gentl.GenericException,
+            genicam.genapi.GenericException,
+            OSError,
+            ValueError,
+            RuntimeError,
+        )
         self._harvesters: Any = harvesters.core
         # What matters comes as an exception; the rest would fill a log for months.
         logging.getLogger(harvesters.core.__name__).setLevel(logging.CRITICAL)
@@ -55,6 +65,7 @@ class GenICamCamera:
         """See `Connect`."""
         with ExitStack() as opened, self._told_as_lost():
             acquirer = self._open(opened)
+            nodes = acquirer.remote_device.node_map
             waited_since = time.monotonic()
             while not self._stop.is_set():
                 buffer = acquirer.try_fetch(timeout=_SLICE_S)
@@ -64,7 +75,11 @@ class GenICamCamera:
                     yield picture
                     waited_since = time.monotonic()
                 elif time.monotonic() - waited_since > self._timeout:
-                    raise StreamLostError(f"no picture for {self._timeout:g} s")
+                    if not waits_for_trigger(nodes):
+                        raise StreamLostError(f"no picture for {self._timeout:g} s")
+                    # Asked of the camera itself: one that is gone does not answer.
+                    nodes.Width.get_value(False, True)
+                    waited_since = time.monotonic()
 
     def interrupt(self) -> None:
         self._stop.set()
@@ -102,7 +117,7 @@ class GenICamCamera:
     def _names(self, device: Any) -> list[str]:
         found = []
         for name in ("serial_number", "id_", "user_defined_name"):
-            with suppress(self._gentl.GenericException):
+            with suppress(*self._failures):
                 found.append(getattr(device, name))
         return found
 
@@ -110,13 +125,22 @@ class GenICamCamera:
     def _told_as_lost(self) -> Iterator[None]:
         try:
             yield
-        except (self._gentl.GenericException, OSError, ValueError, RuntimeError) as error:
+        except self._failures as error:
             raise StreamLostError(str(error) or type(error).__name__) from None
 
     def _left(self, leave: Any) -> None:
         """A camera that is gone cannot be taken leave of."""
-        with suppress(self._gentl.GenericException, OSError, ValueError, RuntimeError):
+        with suppress(*self._failures):
             leave()
+
+
+def waits_for_trigger(nodes: Any) -> bool:
+    """Whether a camera sends a picture only when it is triggered, going by its features."""
+    if not nodes.has_node("TriggerMode"):
+        return False
+    if nodes.has_node("TriggerSelector") and "FrameStart" in nodes.TriggerSelector.symbolics:
+        nodes.TriggerSelector.value = "FrameStart"
+    return bool(nodes.TriggerMode.value == "On")
 
 
 def _picture(buffer: Any) -> Picture:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from realnet_edge.intake import PostedSource
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-_POST = "post://"
+_POST, _BY_CAMERA = "post://", "camera"
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _OPTIONS = (
@@ -31,7 +31,8 @@ _OPTIONS = (
         metavar="ADDRESS",
         help="Inspect one picture of each camera for each part announced there: mqtt://HOST/TOPIC, "
         "mqtts://USER:${VARIABLE}@HOST:PORT/TOPIC, or http://127.0.0.1:PORT/ for POST /trigger; each message "
-        'is the part\'s id or {"id": "A17"}.',
+        'is the part\'s id or {"id": "A17"}. "camera" where each picture is a part, for the camera itself is '
+        "triggered.",
     ),
     click.option(
         "--trigger-wait",
@@ -137,6 +138,10 @@ class Parts:
 
     def of(self, source: Source) -> Source:
         """The source's frames that are parts: all of them, or those that a trigger asks for."""
+        if self._options.trigger == _BY_CAMERA:
+            if not source.live:
+                raise ConfigError(f"{source.name}: --trigger {_BY_CAMERA} is for cameras, not for files.")
+            source.triggered = True
         if self._trigger is None:
             return source
         from realnet_edge.camera.triggered import TriggeredSource
@@ -169,7 +174,7 @@ class Parts:
         from realnet_edge.camera.addresses import filled_in, shown
 
         address = self._options.trigger
-        if address is None:
+        if address is None or address == _BY_CAMERA:
             return None
         scheme = address.partition("://")[0].lower()
         if scheme == "http":
@@ -183,8 +188,8 @@ class Parts:
 
             return MqttTrigger(filled_in(address, "--trigger"), self._options.trigger_ca, _say_state)
         raise ConfigError(
-            f"--trigger {shown(address)}: valid are mqtt://HOST/TOPIC, mqtts://HOST/TOPIC and "
-            "http://127.0.0.1:PORT/."
+            f"--trigger {shown(address)}: valid are mqtt://HOST/TOPIC, mqtts://HOST/TOPIC, "
+            f"http://127.0.0.1:PORT/ and {_BY_CAMERA}."
         )
 
     def _posted(self, spec: str) -> PostedSource:

@@ -73,10 +73,11 @@ class Gate:
 
     async def _refusal(self, request: Request) -> Response | None:
         origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        host = request.headers.get("host", "")
+        if origin is not None and origin.partition("://")[2] != host:
             return refused(403, "Pages of elsewhere have no parts.")
         if self._token is None:
-            if is_loopback(request.url.hostname):
+            if is_loopback(_name_in(host)):
                 return None
             return refused(403, "Parts are taken from this machine alone.")
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -85,6 +86,14 @@ class Gate:
             return None
         await asyncio.sleep(_REFUSAL_S)
         return refused(401, "Not without the token.", {"WWW-Authenticate": "Bearer"})
+
+
+def _name_in(host: str) -> str | None:
+    """The name or address without its port; None where there is none."""
+    try:
+        return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
 
 
 def refused(code: int, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from waiting_peers import Watched
 
-from realnet_edge.camera.genicam import PRODUCERS, GenICamCamera
+from realnet_edge.camera.genicam import PRODUCERS, GenICamCamera, waits_for_trigger
 from realnet_edge.camera.streams import StreamLostError
 from realnet_edge.errors import ConfigError
 
@@ -66,6 +67,42 @@ def test_a_camera_that_stops_sending_is_lost_and_found_again() -> None:
 def test_a_camera_that_is_not_there_is_waited_for_with_what_is_there() -> None:
     with pytest.raises(StreamLostError, match=r"no camera 4711; found: .*VikyTL_DEV_red.*VikyTL_DEV_blue"):
         next(GenICamCamera("4711", 1.0, PRODUCER).pictures())
+
+
+_FEATURES = """<?xml version="1.0"?><RegisterDescription
+ xmlns="http://www.genicam.org/GenApi/Version_1_1" ModelName="x" VendorName="y" StandardNameSpace="GEV"
+ SchemaMajorVersion="1" SchemaMinorVersion="1" SchemaSubMinorVersion="0" MajorVersion="1" MinorVersion="0"
+ SubMinorVersion="0" ProductGuid="1F3C6A72-7842-4edd-9130-E2E90A2058BA"
+ VersionGuid="7645D2A1-A41E-4ac6-B486-1531FB7BECE6">
+<Category Name="Root"><pFeature>TriggerMode</pFeature><pFeature>TriggerSelector</pFeature></Category>
+<Enumeration Name="TriggerSelector">
+ <EnumEntry Name="AcquisitionStart"><Value>0</Value></EnumEntry>
+ <EnumEntry Name="FrameStart"><Value>1</Value></EnumEntry><Value>0</Value></Enumeration>
+<Enumeration Name="TriggerMode"><EnumEntry Name="Off"><Value>0</Value></EnumEntry>
+ <EnumEntry Name="On"><Value>1</Value></EnumEntry><Value>1</Value></Enumeration>
+<Port Name="Device"/></RegisterDescription>"""
+
+
+def test_a_camera_with_a_trigger_of_its_own_is_told_by_its_features() -> None:
+    from genicam.genapi import NodeMap
+
+    nodes = NodeMap()
+    nodes.load_xml_from_string(_FEATURES)
+    assert waits_for_trigger(nodes)
+    assert nodes.TriggerSelector.value == "FrameStart"
+    nodes.TriggerMode.value = "Off"
+    assert not waits_for_trigger(nodes)
+
+
+def test_a_camera_that_waits_for_its_trigger_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realnet_edge.camera.genicam.waits_for_trigger", lambda nodes: True)
+    camera = GenICamCamera("2", 0.3, PRODUCER)
+    pictures = camera.pictures()
+    next(pictures)
+    acquirer = pictures.gi_frame.f_locals["acquirer"]  # type: ignore[attr-defined]
+    acquirer.stop()
+    threading.Timer(1.0, camera.interrupt).start()
+    assert list(pictures) == []
 
 
 def test_producers_that_cannot_be_had_are_said_at_the_start(

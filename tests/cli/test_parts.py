@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from waiting_peers import wait
 
 from realnet_edge.bundle import Bundle
 from realnet_edge.cli.main import cli
+from realnet_edge.cli.parts import PartOptions, Parts
+from realnet_edge.cli.source import open_cameras
 
 TOKEN = "a-token-of-more-than-16"  # noqa: S105  # the test's own
 
@@ -210,10 +212,20 @@ def test_what_cannot_be_meant_is_refused(run: Callable[..., Result], options: li
     assert said in done.stderr
 
 
+def test_of_a_camera_that_is_triggered_itself_each_picture_is_a_part() -> None:
+    with ExitStack() as stack:
+        parts = Parts(stack, PartOptions(trigger="camera"), "toy")
+        (camera,) = open_cameras({None: "rtsp://cam/x"}, 5.0, [(None, (0, 0, 8, 8))], parts=parts)
+        assert (camera.source.live, camera.source.triggered) == (True, True)
+
+
 def test_of_files_each_one_is_a_part_already(run: Callable[..., Result], parts: Path) -> None:
     done = run("--source", parts, "--trigger", "mqtt://host/x")
     assert done.exit_code == 2
     assert "of files each one is a part already" in done.stderr
+    done = run("--source", parts, "--trigger", "camera")
+    assert done.exit_code == 2
+    assert "is for cameras, not for files" in done.stderr
 
 
 def test_a_region_outside_the_picture_is_said_once(run: Callable[..., Result], parts: Path) -> None:

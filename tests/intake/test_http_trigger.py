@@ -53,6 +53,9 @@ def test_a_request_is_a_part_and_the_same_id_again_is_the_same_part(
         ("/", b"", {}, "POST", 404, "Nothing is here"),
         ("/trigger", b"", {"Host": "evil.example"}, "POST", 403, "this machine alone"),
         ("/trigger", b"", {"Origin": "http://evil.example"}, "POST", 403, "Pages of elsewhere"),
+        ("/trigger", b"", {"Host": "[::1"}, "POST", 403, "this machine alone"),
+        ("/trigger", b"", {"Host": ""}, "POST", 403, "this machine alone"),
+        ("/trigger", b"", {"Origin": "http://["}, "POST", 403, "Pages of elsewhere"),
         ("/trigger", b"", {"Origin": "null"}, "POST", 403, "Pages of elsewhere"),
     ],
 )
