@@ -104,8 +104,10 @@ class Parts:
     """Opens sources as the options ask for, and what announces parts to them.
 
     Args:
+        stack: closes what is opened here.
         options: what is asked for.
         category: names the file that remembers.
+        on_trigger: hears how it stands with the trigger's broker, after the user.
 
     Attributes:
         sinks: to be called with each result.
@@ -114,10 +116,17 @@ class Parts:
         ConfigError: options that contradict each other, or cannot be met.
     """
 
-    def __init__(self, stack: ExitStack, options: PartOptions, category: str) -> None:
+    def __init__(
+        self,
+        stack: ExitStack,
+        options: PartOptions,
+        category: str,
+        on_trigger: Callable[[CameraState], None] = lambda state: None,
+    ) -> None:
         self.sinks: list[Callable[[Inspection], None]] = []
         self._stack, self._options, self._category = stack, options, category
         self._token = _token(options.trigger_token)
+        self._on_trigger = on_trigger
         self._trigger = self._opened_trigger()
         self._memory: Inspected | None = None
         self._posts = False
@@ -186,11 +195,18 @@ class Parts:
         if scheme in ("mqtt", "mqtts"):
             from realnet_edge.camera.mqtt_trigger import MqttTrigger
 
-            return MqttTrigger(filled_in(address, "--trigger"), self._options.trigger_ca, _say_state)
+            return MqttTrigger(filled_in(address, "--trigger"), self._options.trigger_ca, self._tell)
         raise ConfigError(
             f"--trigger {shown(address)}: valid are mqtt://HOST/TOPIC, mqtts://HOST/TOPIC, "
             f"http://127.0.0.1:PORT/ and {_BY_CAMERA}."
         )
+
+    def _tell(self, state: CameraState) -> None:
+        if state.phase == "live":
+            say("Trigger: connected")
+        elif state.phase == "waiting":
+            say(f"Trigger: not there ({state.reason}); next try in {state.retry_in_s:.1f} s")
+        self._on_trigger(state)
 
     def _posted(self, spec: str) -> PostedSource:
         from realnet_edge.intake import PostedSource
@@ -217,10 +233,3 @@ def _token(file: Path | None) -> str | None:
         return file.read_text().strip()
     except OSError as error:
         raise ConfigError(f"--trigger-token {file}: cannot be read ({error.strerror}).") from error
-
-
-def _say_state(state: CameraState) -> None:
-    if state.phase == "live":
-        say("Trigger: connected")
-    elif state.phase == "waiting":
-        say(f"Trigger: not there ({state.reason}); next try in {state.retry_in_s:.1f} s")

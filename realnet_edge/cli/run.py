@@ -106,7 +106,7 @@ def command(
     chosen = Outputs(**outputs)
     lines: list[dict[str, Any]] = []
     with ExitStack() as stack:
-        opener = Parts(stack, parts, bundle.manifest.category)
+        opener = Parts(stack, parts, bundle.manifest.category, state.on_trigger)
         cameras = open_cameras(sources, timeout, regions, turns, state.on_camera, opener)
         stack.enter_context(engines)
         say_arithmetic(bundle, engines.arithmetic)

@@ -45,9 +45,13 @@ def has_aravis() -> bool:
     )
 
 
-pytestmark = pytest.mark.skipif(
-    not has_aravis(), reason="no Aravis: apt install libaravis-0.8-0 gir1.2-aravis-0.8 gstreamer1.0-tools"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not has_aravis(),
+        reason="no Aravis: apt install libaravis-0.8-0 gir1.2-aravis-0.8 gstreamer1.0-tools",
+    ),
+]
 
 
 @contextmanager

@@ -122,15 +122,20 @@ def test_parts_announced_over_mqtt_are_inspected_once_each(
     monkeypatch.setenv("LINE_PASSWORD", "secret")
     address = f"mqtts://line:${{LINE_PASSWORD}}@localhost:{broker.port}/plant/part"
     trigger = ["--trigger", address, "--trigger-ca", broker.ca, "--trigger-delay", "0.3"]
-    with running(bundle, tmp_path, "--source", camera.url, *trigger, "--trigger-wait", "30") as line:
+    more = ["--trigger-wait", "30", "--web", "127.0.0.1:0"]
+    with running(bundle, tmp_path, "--source", camera.url, *trigger, *more) as line:
         line.wait_for("Trigger: connected")
         line.wait_for(f"Camera {camera.url}: connected")
         publish(broker, "A1", "A1")
         wait(lambda: len(line.lines()) == 1, line.said)
         publish(broker, "A2")
         wait(lambda: len(line.lines()) == 2, line.said)
+        page = line.after("Live page: ")
+        assert ask(page, "/readyz", method="GET")[0] == 200
         broker.kill()
         line.wait_for("Trigger: not there (")
+        code, found = ask(page, "/readyz", method="GET")
+        assert (code, found["reason"].split()[0]) == (503, "trigger")
         assert line.stop() == 0
     assert [(one["id"], one["verdict"]) for one in line.lines()] == [("A1", "good"), ("A2", "good")]
     assert "secret" not in line.said()

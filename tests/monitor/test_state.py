@@ -70,6 +70,13 @@ def test_a_line_that_waits_for_parts_is_ready_however_long_none_comes(tmp_path: 
         assert state.not_ready() == "no decision for 0 s"
 
 
+def test_a_line_whose_trigger_is_away_is_not_ready(state: LineState) -> None:
+    state.on_trigger(CameraState("waiting", "Connection refused", 2.0))
+    assert state.not_ready() == "trigger waiting: Connection refused"
+    state.on_trigger(CameraState("live"))
+    assert state.not_ready() is None
+
+
 def test_alarms_and_waiting_results_are_shown(state: LineState) -> None:
     state.on_alarm("engine a: execution failed")
     state.waiting = lambda: {"broker": 3}
