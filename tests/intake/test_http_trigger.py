@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+import numpy.typing as npt
 import pytest
+from camera_peers import MjpegServer, jpeg, steady
 from trigger_peers import Reading, Shutter, ask
-from waiting_peers import wait
+from waiting_peers import PATIENCE_S, wait
 
+from realnet_edge.camera import Inspection, open_source, run_line
 from realnet_edge.camera.triggered import TriggeredSource
 from realnet_edge.errors import ConfigError
 from realnet_edge.intake import HttpTrigger
+from realnet_edge.runtime import Prediction
 
 TOKEN = "a-token-of-more-than-16"  # noqa: S105  # the test's own
 
@@ -108,3 +116,46 @@ def test_addresses_that_cannot_be_served_are_refused(trigger: HttpTrigger) -> No
         HttpTrigger("http://0.0.0.0:0", "short")
     with pytest.raises(ConfigError, match="cannot be served"):
         HttpTrigger(trigger.url)
+
+
+class _Slow:
+    """An engine that is slower than parts come."""
+
+    input_size, threshold, bundle = (8, 8), 0.5, "slow"
+
+    def infer(self, images: npt.NDArray[np.uint8]) -> Prediction:
+        time.sleep(0.02)
+        return Prediction(np.zeros((len(images), 8, 8), np.float32), np.zeros(len(images), np.float32))
+
+
+def test_every_part_that_was_accepted_gives_one_result_when_all_is_too_fast_and_the_line_stops(
+    trigger: HttpTrigger,
+) -> None:
+    """Requests of four machines on a real camera, with an engine that falls behind."""
+    camera = MjpegServer(lambda: steady([jpeg(20)] * 100_000, 0.005))
+    source = TriggeredSource(open_source(camera.url), trigger, wait_s=5.0)
+    results: list[Inspection] = []
+    stop = threading.Event()
+    run = threading.Thread(target=run_line, args=(_Slow(), source, [results.append], None, stop), daemon=True)
+    run.start()
+    wait(lambda: bool(trigger._listeners))
+
+    def announce(machine: int) -> list[str]:
+        accepted = []
+        for number in range(60):
+            name = f"{machine}-{number}"
+            if ask(trigger.url, "/trigger", name.encode())[0] == 202:
+                accepted.append(name)
+        return accepted
+
+    with ThreadPoolExecutor(4) as machines:
+        announced = [machines.submit(announce, machine) for machine in range(4)]
+        wait(lambda: len(results) > 60)
+        stop.set()
+        accepted = [name for one in announced for name in one.result(PATIENCE_S)]
+    run.join(PATIENCE_S)
+    camera.close()
+    assert not run.is_alive()
+    assert sorted(one.frame.id for one in results) == sorted(accepted)
+    assert "good" in {one.verdict for one in results} <= {"good", "not_inspected"}
+    assert all(one.error for one in results if one.verdict == "not_inspected")
