@@ -56,6 +56,7 @@ def test_wheel_metadata(wheel: Path, repository: Path) -> None:
         "openvino",
         "camera",
         "sign",
+        "genicam",
         "web",
         "kernels",
         "tensorrt",

@@ -79,6 +79,13 @@ class GStreamerPipeline:
             self._running.kill()
 
 
+def has_element(name: str) -> bool:
+    """Whether GStreamer has an element here; True where that cannot be asked."""
+    program = shutil.which("gst-inspect-1.0")
+    # Without `--exists`, which wants a plugin's version to be that of GStreamer at least.
+    return program is None or subprocess.run([program, name], capture_output=True).returncode == 0
+
+
 class _Running:
     """The process of a pipeline, its pictures' end of the pipe, and its last messages."""
 

@@ -104,7 +104,14 @@ class Line:
         self._captured = Waiting([camera.lane() for camera in cameras], stop.is_set, self._lose)
         self._ready = Waiting([Lane[Ready](ahead)], stop.is_set, lambda ready: self._lose(ready.frame))
         self._capturing = [
-            _thread(f"capture {camera.name or ''}".strip(), camera.frames, self._captured, lane)
+            _thread(
+                f"capture {camera.name or ''}".strip(),
+                camera.frames,
+                self._captured,
+                lane,
+                # Of parts those that a source still owes when all is over: it yields them once it is stopped.
+                to_the_end=camera.source.triggered,
+            )
             for lane, camera in enumerate(cameras)
         ]
         self._preparing = _thread("prepare", self._prepared, self._ready)
@@ -181,13 +188,19 @@ class Line:
                 camera.dropped += 1
 
 
-def _thread(name: str, items: Callable[[], Iterator[T]], into: Waiting[T], lane: int = 0) -> threading.Thread:
-    """A thread that puts all items into a queue, and what it raises as well."""
+def _thread(
+    name: str, items: Callable[[], Iterator[T]], into: Waiting[T], lane: int = 0, to_the_end: bool = False
+) -> threading.Thread:
+    """A thread that puts all items into a queue, and what it raises as well.
+
+    Args:
+        to_the_end: also those that nobody takes any more; else it ends at the first of these.
+    """
 
     def work() -> None:
         try:
             for item in items():
-                if not into.put(item, lane):
+                if not into.put(item, lane) and not to_the_end:
                     return
             into.finish(None, lane)
         except BaseException as error:  # noqa: BLE001  # handed over whole, so that nothing is lost here

@@ -3,62 +3,17 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from realnet_edge.camera.addresses import shown
+from realnet_edge.camera.broker import Broker, checked_certificates
 from realnet_edge.camera.delivery import DeliveryError
 from realnet_edge.camera.outbox import Message
-from realnet_edge.errors import ConfigError
 
-_PORTS = {"mqtt": 1883, "mqtts": 8883}
-_PREFIX = "realnet-edge"
+_DEFAULT_PREFIX = "realnet-edge"
+_PREFIX = "PREFIX being what topics begin with"
 _ONLINE, _OFFLINE = "online", "offline"
-
-
-@dataclass(frozen=True)
-class Broker:
-    """Where and how to reach a broker.
-
-    Attributes:
-        host, port: where.
-        tls: whether the connection is encrypted and the broker's certificate checked.
-        user, password: None for none.
-        prefix: what topics begin with.
-    """
-
-    host: str
-    port: int
-    tls: bool
-    user: str | None
-    password: str | None
-    prefix: str
-
-    @classmethod
-    def parse(cls, address: str) -> Broker:
-        """From mqtt://USER:PASSWORD@HOST:PORT/PREFIX, or mqtts:// for TLS; all but the host may be missing.
-
-        Raises:
-            ConfigError: no such address.
-        """
-        parts = urlsplit(address)
-        try:
-            port = parts.port
-        except ValueError:
-            port = -1
-        prefix = parts.path.strip("/") or _PREFIX
-        if parts.scheme not in _PORTS or not parts.hostname or port == -1 or set(prefix) & set("#+"):
-            raise ConfigError(
-                f"{shown(address)} is no broker: valid is mqtt://HOST, or for TLS "
-                "mqtts://USER:PASSWORD@HOST:PORT/PREFIX, PREFIX being what topics begin with."
-            )
-        user, password = (
-            None if part is None else unquote(part) for part in (parts.username, parts.password)
-        )
-        tls = parts.scheme == "mqtts"
-        return cls(parts.hostname, port or _PORTS[parts.scheme], tls, user, password, prefix)
 
 
 class Mqtt:
@@ -78,16 +33,13 @@ class Mqtt:
     """
 
     def __init__(self, address: str, category: str, ca: Path | None = None, timeout_s: float = 5.0) -> None:
-        import paho.mqtt.client
+        import paho.mqtt.client  # noqa: F401  # said at the start where it is not installed
 
-        self._paho: Any = paho.mqtt.client
         self.name = shown(address)
-        self._broker = Broker.parse(address)
-        if ca is not None and not ca.is_file():
-            raise ConfigError(f"{ca}: no such file of certificates.")
-        self._ca = ca
+        self._broker = Broker.parse(address, _PREFIX)
+        self._ca = checked_certificates(ca)
         self._timeout = timeout_s
-        self._topic = f"{self._broker.prefix}/{category}"
+        self._topic = f"{self._broker.topic or _DEFAULT_PREFIX}/{category}"
         self._client: Any = None
 
     def send(self, message: Message) -> None:
@@ -126,7 +78,7 @@ class Mqtt:
         Raises:
             DeliveryError: it has not.
         """
-        client, broker = self._paho.Client(self._paho.CallbackAPIVersion.VERSION2), self._broker
+        client, broker = self._broker.client(self._ca, self._timeout), self._broker
         answered, refusals = threading.Event(), []
 
         def on_connect(_client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
@@ -134,11 +86,7 @@ class Mqtt:
             answered.set()
 
         client.on_connect = on_connect
-        client.connect_timeout = self._timeout
-        client.username_pw_set(broker.user, broker.password)
         client.will_set(f"{self._topic}/status", _OFFLINE, qos=1, retain=True)
-        if broker.tls:
-            client.tls_set(str(self._ca) if self._ca else None)
         client.connect(broker.host, broker.port)
         client.loop_start()
         if not answered.wait(self._timeout) or refusals:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,13 +65,22 @@ class ViewedSource(Source):
 
     A frame that the region does not lie in is yielded with the error: a camera that changes its resolution
     must not have other parts of the picture inspected.
+
+    Args:
+        source: gives the frames.
+        view: what is seen of each.
+        on_trouble: hears the error as well, once until a frame fits again.
     """
 
-    def __init__(self, source: Source, view: View) -> None:
+    def __init__(
+        self, source: Source, view: View, on_trouble: Callable[[str], None] = lambda reason: None
+    ) -> None:
         self.name, self.fps = source.name, source.fps
         self.live, self.endless, self.triggered = source.live, source.endless, source.triggered
         self._source = source
         self._view = view
+        self._on_trouble = on_trouble
+        self._trouble: str | None = None
 
     @property
     def reconnects(self) -> int:
@@ -94,9 +103,17 @@ class ViewedSource(Source):
         if frame.image is None:
             return frame
         try:
-            return dataclasses.replace(frame, image=self._view(frame.image))
+            image = self._view(frame.image)
         except ConfigError as error:
-            return dataclasses.replace(frame, image=None, error=str(error))
+            return dataclasses.replace(frame, image=None, error=self._told(str(error)))
+        self._trouble = None
+        return dataclasses.replace(frame, image=image)
+
+    def _told(self, reason: str) -> str:
+        if reason != self._trouble:
+            self._trouble = reason
+            self._on_trouble(reason)
+        return reason
 
 
 def _listed(region: tuple[int, int, int, int]) -> str:

@@ -27,6 +27,7 @@ LIBRARIES = {
     "openvino": ("openvino",),
     "camera": ("av", "paho-mqtt"),
     "sign": ("cryptography",),
+    "genicam": ("genicam", "harvesters"),
     "web": ("starlette", "uvicorn", "prometheus-client"),
     "tensorrt": ("cuda-bindings",),
     "tensorrt-rtx": ("cuda-bindings", "tensorrt-rtx-cu13"),

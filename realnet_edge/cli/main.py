@@ -39,6 +39,8 @@ EXTRA_OF_PACKAGE = {
     "cryptography": "sign",
     "diffusers": "train",
     "elpv_dataset": "demo",
+    "genicam": "genicam",
+    "harvesters": "genicam",
     "onnx": "train",
     "onnxscript": "train",
     "openvino": "openvino",

@@ -15,6 +15,7 @@ from realnet_edge.cli.monitor import monitor_options, serve_state
 from realnet_edge.cli.options import json_option, signature_option, workspace_option
 from realnet_edge.cli.output import console, print_json, say
 from realnet_edge.cli.outputs import Outputs, Sink, open_outputs, output_options
+from realnet_edge.cli.parts import PartOptions, Parts, part_options
 from realnet_edge.cli.source import Region, open_cameras, read_specs, source_options
 from realnet_edge.errors import DataError
 from realnet_edge.workspace import Workspace
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 @click.command("run")
 @click.option("--category", metavar="NAME", help="Part to inspect; its bundle is taken from the workspace.")
 @source_options
+@part_options
 @click.option("--backend", help="Take this backend's bundle; else the best one that is there.")
 @click.option("--precision", help="Take the bundle of this precision; else int8 before fp16 before fp32.")
 @click.option(
@@ -58,6 +60,7 @@ def command(
     timeout: float,
     regions: tuple[tuple[str | None, Region], ...],
     turns: tuple[tuple[str | None, int], ...],
+    parts: PartOptions,
     backend: str | None,
     precision: str | None,
     bundle_folder: Path | None,
@@ -78,10 +81,14 @@ def command(
     """Score every frame of a source and decide: good or defect.
 
     SOURCE is a folder, an image, a video, a quoted glob pattern; watch:FOLDER for a folder that a machine
-    drops files into; the address of a stream (rtsp://, http://), /dev/videoN, csi or csi:N on a Jetson, or a
-    GStreamer pipeline without its sink. ${NAME} in it stands for an environment variable. A camera that is
-    lost is connected to again for ever; where the engine is slower than it, older frames give way to newer
-    ones and are counted.
+    drops files into, each inspected once, restarts included; post://127.0.0.1:PORT for pictures that are sent
+    there (POST /inspect); the address of a stream (rtsp://, http://), /dev/videoN, genicam:SERIAL for a GigE
+    or USB3 Vision camera, csi or csi:N on a Jetson, or a GStreamer pipeline without its sink. ${NAME} in it
+    stands for an environment variable. A camera that is lost is connected to again for ever; where the engine
+    is slower than it, older frames give way to newer ones and are counted.
+
+    With --trigger one part is one inspection: of each camera the first picture at or after a part's message
+    is inspected under the part's id, and each part gives one result, "not_inspected" where no picture came.
 
     Several cameras take turns on one engine: --source left=rtsp://HOST/1 --source right=/dev/video1. Each is
     captured by itself, and its results name it. The run ends when every source has: with a camera among them
@@ -103,16 +110,19 @@ def command(
     engines = chain([bundle, *fallbacks], threshold, threads, state.on_alarm, batch)
     supervision = Supervision(Notifier.from_environment(), timeout)
     heard = _each(state.on_camera, supervision.on_camera)
-    cameras = open_cameras(sources, timeout, regions, turns, heard)
     chosen = Outputs(**outputs)
     lines: list[dict[str, Any]] = []
     with ExitStack() as stack:
+        opener = Parts(stack, parts, bundle.manifest.category, state.on_trigger)
+        cameras = open_cameras(sources, timeout, regions, turns, heard, opener)
         stack.enter_context(engines)
         say_arithmetic(bundle, engines.arithmetic)
         opened = open_outputs(stack, chosen, cameras, bundle, lines if as_json else None)
         state.waiting = opened.waiting
         bar = _progress(stack, cameras, limit, to_terminal=chosen.out is None and not as_json)
-        sinks: list[Sink] = [*opened.sinks, bar, supervision, *serve_state(stack, web, token_file, state)]
+        # Who waits for a part's result gets it last: then it is written.
+        served = serve_state(stack, web, token_file, state)
+        sinks: list[Sink] = [*opened.sinks, bar, supervision, *served, *opener.sinks]
         stop = stack.enter_context(stop_on_signals())
         stack.enter_context(supervision)
         started = _each(state.started, supervision.started)

@@ -17,7 +17,8 @@ from realnet_edge.config import CAMERA_TIMEOUT_S
 from realnet_edge.errors import ConfigError
 
 if TYPE_CHECKING:
-    from realnet_edge.camera import Camera, CameraState, Source
+    from realnet_edge.camera import Camera, CameraState
+    from realnet_edge.cli.parts import Parts
 
 _NAMED = re.compile(r"([A-Za-z0-9_-]+)=(.*)", re.DOTALL)
 _TURNS = ("0", "90", "180", "270")
@@ -134,30 +135,40 @@ def open_cameras(
     regions: Sequence[tuple[str | None, Region]] = (),
     turns: Sequence[tuple[str | None, int]] = (),
     on_state: Callable[[str | None, CameraState], None] = lambda name, state: None,
+    parts: Parts | None = None,
 ) -> list[Camera]:
     """The cameras that the options name, each seen through the view that they ask for.
 
     Args:
         on_state: hears how it stands with a camera, after the user.
+        parts: opens the sources, and says which of their frames are parts.
 
     Raises:
         ConfigError: a timeout or region that nothing can be done with, or for a camera that there is not.
     """
-    from realnet_edge.camera import Camera
+    from realnet_edge.camera import Camera, View, ViewedSource, open_source
 
     if not (math.isfinite(timeout_s) and timeout_s > 0):
         raise ConfigError(f"--timeout {timeout_s}: give a number of seconds above 0.")
     region_of = _by_camera("--region", regions, specs)
     turn_of = _by_camera("--rotate", turns, specs)
 
+    opened: dict[str | None, Camera] = {}
+
     def tell(name: str | None, state: CameraState) -> None:
-        _say_state(name, state)
+        _say_state(_called(opened[name]), state)
         on_state(name, state)
 
-    return [
-        Camera(name, _open_viewed(spec, timeout_s, region_of(name), turn_of(name) or 0, partial(tell, name)))
-        for name, spec in specs.items()
-    ]
+    for name, spec in specs.items():
+        opener = parts.open if parts else open_source
+        source = opener(spec, timeout_s, partial(tell, name))
+        view = View(region_of(name), turn_of(name) or 0)
+        if not view.is_whole:
+            source = ViewedSource(source, view, partial(_say_trouble, source.name))
+        opened[name] = Camera(name, parts.of(source) if parts else source)
+    if parts:
+        parts.check()
+    return list(opened.values())
 
 
 def _split(spec: str) -> tuple[str | None, str]:
@@ -185,19 +196,17 @@ def _by_camera(
     return lambda name: values.get(name, values.get(None))
 
 
-def _open_viewed(
-    spec: str, timeout_s: float, region: Region | None, turn: int, on_state: Callable[[CameraState], None]
-) -> Source:
-    from realnet_edge.camera import View, ViewedSource, open_source
-
-    view = View(region, turn)
-    source = open_source(spec, timeout_s, on_state)
-    return source if view.is_whole else ViewedSource(source, view)
+def _called(camera: Camera) -> str:
+    """A camera as messages call it: by its address, which has no password."""
+    return f"Camera {camera.name} ({camera.source.name})" if camera.name else f"Camera {camera.source.name}"
 
 
-def _say_state(name: str | None, state: CameraState) -> None:
-    camera = f"Camera {name}" if name else "Camera"
+def _say_state(camera: str, state: CameraState) -> None:
     if state.phase == "live":
         say(f"{camera}: connected")
     elif state.phase == "waiting":
         say(f"{camera}: not there ({state.reason}); next try in {state.retry_in_s:.1f} s")
+
+
+def _say_trouble(source: str, reason: str) -> None:
+    say(f"Warning: {source}: {reason}; its frames are not inspected")

@@ -39,6 +39,7 @@ class LineState:
         self._last: Inspection | None = None
         # What it is before a camera says otherwise: files need no connection.
         self._cameras = dict.fromkeys(cameras, CameraState("live"))
+        self._trigger = CameraState("live")
         self._alarm: str | None = None
         self._line: Line | None = None
         self._started = time.monotonic()
@@ -62,6 +63,11 @@ class LineState:
         with self._lock:
             self._cameras[name] = state
 
+    def on_trigger(self, state: CameraState) -> None:
+        """How it stands with whoever announces parts."""
+        with self._lock:
+            self._trigger = state
+
     def on_alarm(self, text: str) -> None:
         """An engine has failed, or another one took over."""
         with self._lock:
@@ -78,14 +84,21 @@ class LineState:
         """Why the line inspects nothing now; None while it does."""
         with self._lock:
             last = self._decided[-1] if self._decided else self._started
-            cameras = list(self._cameras.items())
-        for name, camera in cameras:
-            if camera.phase != "live":
-                named = f"camera {name}" if name else "camera"
-                return f"{named} {camera.phase}" + (f": {camera.reason}" if camera.reason else "")
-        if (quiet := time.monotonic() - last) > self._quiet_s:
+            waited_for = [
+                (f"camera {name}" if name else "camera", state) for name, state in self._cameras.items()
+            ]
+            waited_for.append(("trigger", self._trigger))
+        for called, state in waited_for:
+            if state.phase != "live":
+                return f"{called} {state.phase}" + (f": {state.reason}" if state.reason else "")
+        if (quiet := time.monotonic() - last) > self._quiet_s and self._expects_frames():
             return f"no decision for {quiet:.0f} s"
         return None
+
+    def _expects_frames(self) -> bool:
+        """Whether frames have to come: parts come when they come, and so do files of a watched folder."""
+        sources = [camera.source for camera in self._line.cameras] if self._line else []
+        return not sources or any((one.live and not one.triggered) or not one.endless for one in sources)
 
     def snapshot(self) -> dict[str, Any]:
         """Everything but pictures, as JSON values."""

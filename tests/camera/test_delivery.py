@@ -15,8 +15,9 @@ from waiting_peers import free_port, wait
 
 from realnet_edge.camera import Frame, Inspection
 from realnet_edge.camera.backoff import Backoff
+from realnet_edge.camera.broker import Broker
 from realnet_edge.camera.delivery import Delivery
-from realnet_edge.camera.mqtt import Broker, Mqtt
+from realnet_edge.camera.mqtt import Mqtt
 from realnet_edge.camera.outbox import Outbox
 from realnet_edge.camera.webhook import SIGNATURE, UID, Webhook, signature
 from realnet_edge.errors import ConfigError
@@ -210,12 +211,12 @@ def test_a_broker_that_refuses_or_is_not_who_it_says_is_trouble(
 )
 def test_what_is_no_broker_is_refused(address: str) -> None:
     with pytest.raises(ConfigError, match="is no broker: valid is mqtt://HOST"):
-        Broker.parse(address)
+        Broker.parse(address, "PREFIX being what topics begin with")
 
 
 def test_a_brokers_address_is_taken_apart() -> None:
-    assert Broker.parse("mqtt://host") == Broker("host", 1883, False, None, None, "realnet-edge")
-    full = Broker.parse("mqtts://a%40b:p%2Fw@host:99/plant/line1/")
+    assert Broker.parse("mqtt://host", "TOPIC") == Broker("host", 1883, False, None, None, "")
+    full = Broker.parse("mqtts://a%40b:p%2Fw@host:99/plant/line1/", "TOPIC")
     assert full == Broker("host", 99, True, "a@b", "p/w", "plant/line1")
 
 

@@ -7,9 +7,10 @@ import pytest
 
 from realnet_edge.camera import VideoSource, open_source
 from realnet_edge.camera.addresses import shown
+from realnet_edge.camera.gstreamer import has_element
 from realnet_edge.camera.live import LiveSource
 from realnet_edge.camera.watched import WatchedFolder
-from realnet_edge.errors import ConfigError, DataError
+from realnet_edge.errors import ConfigError, DataError, DependencyError
 
 
 @pytest.mark.parametrize(
@@ -51,15 +52,24 @@ def test_every_kind_of_source_is_told_by_what_it_looks_like(tmp_path: Path) -> N
     assert VideoSource.live is False
 
 
+@pytest.mark.skipif(shutil.which("gst-inspect-1.0") is None, reason="no GStreamer")
+def test_a_sensor_of_a_jetson_is_read_there_and_refused_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    if not has_element("nvarguscamerasrc"):
+        with pytest.raises(DependencyError, match=r"csi:1 is a camera sensor .* On a PC give /dev/videoN"):
+            open_source("csi:1")
+    assert has_element("videotestsrc")
+    monkeypatch.setattr("realnet_edge.camera.opening.has_element", lambda name: True)
+    sensor = open_source("csi:1")
+    assert sensor.name == "csi:1"
+    assert "sensor-id=1" in sensor._connect._command  # type: ignore[attr-defined]
+
+
 @pytest.mark.skipif(shutil.which("gst-launch-1.0") is None, reason="no GStreamer")
 def test_pipelines_are_told_by_their_link(monkeypatch: pytest.MonkeyPatch) -> None:
     source = open_source("videotestsrc ! video/x-raw,width=64")
     assert (source.name, source.live) == ("pipeline", True)
     with pytest.raises(ConfigError, match="No closing quotation"):
         open_source("videotestsrc ! video/x-raw,format='RGB")
-    sensor = open_source("csi:1")
-    assert sensor.name == "csi:1"
-    assert "sensor-id=1" in sensor._connect._command  # type: ignore[attr-defined]
     monkeypatch.setenv("PATH", "")
     with pytest.raises(Exception, match=r"apt install gstreamer1\.0-tools"):
         open_source("videotestsrc ! video/x-raw,width=64")

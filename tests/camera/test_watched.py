@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from waiting_peers import Watched
+
+from realnet_edge.camera import Inspection
+from realnet_edge.camera.inspected import Inspected
+from realnet_edge.camera.watched import WatchedFolder
+from realnet_edge.errors import ConfigError
 
 
 @pytest.fixture
@@ -82,3 +88,77 @@ def test_a_folder_that_goes_away_is_waited_for(reading: Watched, tmp_path: Path)
     assert reading.frames[2].id == "part11.png"
     assert reading.states[1].phase == "live"
     assert reading.source.reconnects == 1
+
+
+def results_of(folder: Path, memory: Path, count: int) -> list[str]:
+    """Ids of a run that ends when `count` files have their results; it has read further by then."""
+    with Inspected(memory) as remembered:
+        source = WatchedFolder(folder, memory=remembered)
+        frames = source.frames()
+        found = [next(frames) for _ in range(count)]
+        for frame in found:
+            source(Inspection(0, frame, "good", 0.5, "bundle"))
+        frames.close()
+    return [frame.id for frame in found]
+
+
+def nothing_new(folder: Path, memory: Path) -> bool:
+    with Inspected(memory) as remembered:
+        source = WatchedFolder(folder, memory=remembered)
+        threading.Timer(0.7, source.stop).start()
+        return not list(source.frames())
+
+
+def test_over_restarts_each_file_is_inspected_once(tmp_path: Path) -> None:
+    folder, memory = tmp_path / "parts", tmp_path / "inspected.db"
+    folder.mkdir()
+    for number in (1, 2, 3):
+        write(folder / f"part{number}.png", number)
+    # The last one is in hand when the run ends, and has no result.
+    assert results_of(folder, memory, 2) == ["part1.png", "part2.png"]
+    write(folder / "part4.png", 4)
+    write(folder / "part1.png", 11)
+    assert results_of(folder, memory, 3) == ["part1.png", "part3.png", "part4.png"]
+    assert nothing_new(folder, memory)
+
+
+def test_what_leaves_the_folder_is_forgotten_but_not_while_the_share_is_away(tmp_path: Path) -> None:
+    folder, memory = tmp_path / "parts", tmp_path / "inspected.db"
+    folder.mkdir()
+    for number in (1, 2):
+        write(folder / f"part{number}.png", number)
+    assert results_of(folder, memory, 2) == ["part1.png", "part2.png"]
+    folder.rename(tmp_path / "mounted")
+    folder.mkdir()
+    assert nothing_new(folder, memory)
+    folder.rmdir()
+    (tmp_path / "mounted").rename(folder)
+    assert nothing_new(folder, memory)
+    (folder / "part1.png").rename(tmp_path / "part1.png")
+    assert nothing_new(folder, memory)
+    (tmp_path / "part1.png").rename(folder / "part1.png")
+    assert results_of(folder, memory, 1) == ["part1.png"]
+
+
+def test_a_memory_belongs_to_one_run_and_has_to_be_one(tmp_path: Path) -> None:
+    memory = tmp_path / "inspected.db"
+    with Inspected(memory) as first:
+        first.add(tmp_path / "a.png", (1, 2))
+        with pytest.raises(ConfigError, match="Give --inspected a file of its own"):
+            Inspected(memory)
+    (tmp_path / "text").write_text("no database, but long enough to be taken for one" * 20)
+    with pytest.raises(ConfigError, match="cannot be used to remember"):
+        Inspected(tmp_path / "text")
+
+
+def test_a_full_disk_stops_nothing_and_forgets_nothing(tmp_path: Path) -> None:
+    with Inspected(tmp_path / "inspected.db") as memory:
+        (pages,) = memory._database.execute("PRAGMA page_count").fetchone()
+        memory._database.execute(f"PRAGMA max_page_count = {pages}")
+        for number in range(500):
+            memory.add(tmp_path / f"part{number}.png", (number, 1))
+        assert memory._held
+        memory._database.execute("PRAGMA max_page_count = 100000")
+        memory.add(tmp_path / "last.png", (1, 1))
+    with Inspected(tmp_path / "inspected.db") as memory:
+        assert len(memory.of(tmp_path)) == 501

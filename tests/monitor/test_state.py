@@ -52,6 +52,31 @@ def test_ready_is_a_line_with_a_camera_and_decisions(state: LineState) -> None:
     assert hasty.not_ready() == "no decision for 0 s"
 
 
+def test_a_line_that_waits_for_parts_is_ready_however_long_none_comes(tmp_path: Path, parts: Path) -> None:
+    watched = Camera("watched", open_source(f"watch:{tmp_path}"))
+    files = Camera("files", open_source(str(parts)))
+    stream = Camera("stream", open_source("rtsp://cam/x"))
+    state = LineState("bracket", quiet_s=-1.0)
+
+    class Running:
+        dropped = 0
+        cameras: tuple[Camera, ...] = (watched,)
+
+    running = Running()
+    state.started(running)  # type: ignore[arg-type]
+    assert state.not_ready() is None
+    for camera in (files, stream):
+        running.cameras = (watched, camera)
+        assert state.not_ready() == "no decision for 0 s"
+
+
+def test_a_line_whose_trigger_is_away_is_not_ready(state: LineState) -> None:
+    state.on_trigger(CameraState("waiting", "Connection refused", 2.0))
+    assert state.not_ready() == "trigger waiting: Connection refused"
+    state.on_trigger(CameraState("live"))
+    assert state.not_ready() is None
+
+
 def test_alarms_and_waiting_results_are_shown(state: LineState) -> None:
     state.on_alarm("engine a: execution failed")
     state.waiting = lambda: {"broker": 3}
