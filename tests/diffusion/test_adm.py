@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from realnet_edge.config.diffusion import DiffusionModelConfig, DiffusionTrainConfig
+from realnet_edge.config.diffusion import DiffusionModelConfig
+from realnet_edge.config.diffusion_training import DiffusionTrainConfig
 from realnet_edge.data import CategoryData
 from realnet_edge.diffusion.adm import load_adm
-from realnet_edge.diffusion.trainer import Start, train_diffusion
+from realnet_edge.diffusion.noised_training import Start
+from realnet_edge.diffusion.trainer import train_diffusion
 from realnet_edge.diffusion.unet import NoisePredictor
 from realnet_edge.errors import CheckpointError
 from realnet_edge.workspace import CategoryPaths

@@ -8,15 +8,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from realnet_edge.config.diffusion import DiffusionModelConfig, DiffusionTrainConfig
+from realnet_edge.config.diffusion import DiffusionModelConfig
+from realnet_edge.config.diffusion_training import DiffusionTrainConfig
 from realnet_edge.data import CategoryData, load_category, make_splits
 from realnet_edge.diffusion.advice import describe_time, few_images_advice
-from realnet_edge.diffusion.checkpoint import DiffusionCheckpoint, load_diffusion
+from realnet_edge.diffusion.checkpoint import DIFFUSION, DiffusionCheckpoint
 from realnet_edge.diffusion.images import NormalImages
+from realnet_edge.diffusion.noised_training import Start
 from realnet_edge.diffusion.process import DiffusionProcess
 from realnet_edge.diffusion.schedule import Schedule
 from realnet_edge.diffusion.step import DiffusionStep
-from realnet_edge.diffusion.trainer import Start, train_diffusion
+from realnet_edge.diffusion.trainer import train_diffusion
 from realnet_edge.diffusion.unet import NoisePredictor
 from realnet_edge.errors import CheckpointError, ConfigError
 from realnet_edge.training.compute import choose_compute
@@ -86,7 +88,7 @@ def test_a_training_that_was_killed_ends_as_one_that_was_not(
 
 def test_what_was_written_is_what_was_trained(uninterrupted: tuple[DiffusionCheckpoint, Path]) -> None:
     checkpoint, root = uninterrupted
-    read = load_diffusion(root / "checkpoint")
+    read = DIFFUSION.load(root / "checkpoint")
     assert_equal(read, checkpoint)
     assert (read.training["steps"], read.training["images"]) == (6, 16)
     assert [entry["step"] for entry in read.training["history"]] == [2, 4, 6]
@@ -94,7 +96,7 @@ def test_what_was_written_is_what_was_trained(uninterrupted: tuple[DiffusionChec
         assert grid.size == (8 * 16 + 7 * 2, 16)
     (root / "checkpoint" / "diffusion.safetensors").open("ab").write(b"x")
     with pytest.raises(CheckpointError, match="changed or damaged"):
-        load_diffusion(root / "checkpoint")
+        DIFFUSION.load(root / "checkpoint")
 
 
 def test_another_seed_is_another_training(
