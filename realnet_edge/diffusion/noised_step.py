@@ -16,6 +16,9 @@ from realnet_edge.diffusion.checkpoint import Network
 from realnet_edge.diffusion.process import DiffusionProcess
 from realnet_edge.training.compute import Compute
 
+# Keeps what dropout drops apart from the noise of the same step.
+_DROPPED = 0xD20
+
 
 @dataclass(frozen=True)
 class NoisedBatch:
@@ -85,6 +88,8 @@ class NoisedStep(ABC, Generic[Network]):
         config = self.config
         for group in self.optimiser.param_groups:
             group["lr"] = config.learning_rate * min(1.0, (number + 1) / max(1, config.warmup))
+        # What is dropped follows from the step's number, too: a resumed training drops the same.
+        torch.manual_seed(_seed(config.seed, number, _DROPPED))
         found = self._gradients(images, labels, number)
         if torch.isfinite(found).all():
             self.scaler.unscale_(self.optimiser)
@@ -134,6 +139,6 @@ class NoisedStep(ABC, Generic[Network]):
             torch.cuda.synchronize(self.compute.device)
 
 
-def _seed(seed: int, number: int) -> int:
-    """A 64-bit seed for the noise of a step, unlike that of any other step or training."""
-    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def _seed(*numbers: int) -> int:
+    """A 64-bit seed for one use in one step of one training, unlike that of any other."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -166,7 +166,7 @@ def _begin(
     kind: Kind[Network], config: NoisedTrainConfig, compute: Compute, init: Path | None
 ) -> NoisedStep[Network]:
     """What computes steps, with a model of random weights, or of those of an ADM checkpoint."""
-    # The seed decides the first weights, and what dropout drops.
+    # The seed decides the first weights.
     torch.manual_seed(config.seed)
     model = kind.make()
     if init is not None:
