@@ -10,11 +10,11 @@ from torch.nn import functional as F
 from realnet_edge.config.diffusion import ClassifierConfig
 from realnet_edge.config.diffusion_training import ClassifierTrainConfig
 from realnet_edge.data import CategoryData
+from realnet_edge.diffusion.accuracy import measures_accuracy
 from realnet_edge.diffusion.adm import load_adm_classifier
 from realnet_edge.diffusion.advice import refuse_one_category
 from realnet_edge.diffusion.checkpoint import CLASSIFIER, ClassifierCheckpoint
 from realnet_edge.diffusion.classifier import NoisedClassifier
-from realnet_edge.diffusion.held_out import measures_accuracy
 from realnet_edge.diffusion.noised_step import NoisedBatch, NoisedStep
 from realnet_edge.diffusion.noised_training import Kind, Start, train_noised
 from realnet_edge.training.loop import Listeners
@@ -69,7 +69,7 @@ def train_classifier(
     structure = dataclasses.replace(model_config, categories=tuple(part.name for part in category.singles))
     kind = Kind(
         name="classifier",
-        looks="the accuracy on held-out images",
+        looks="the accuracy on unseen images",
         folder=CLASSIFIER,
         make=lambda: NoisedClassifier(structure),
         load=load_adm_classifier,

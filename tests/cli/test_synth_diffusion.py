@@ -128,8 +128,8 @@ def guided(place: Path) -> Path:
     assert result.exit_code == 0, result.output
     training = json.loads(result.stdout)["training"]
     assert (training["steps"], training["images"]) == (4, 42)
-    assert set(training["history"][0]) > {"cross_entropy", "accuracy", "held_out_0", "held_out_750"}
-    for told in ("60 good images of bolt, nut, 42 of them", "right on 6 held-out images", "--guidance 1"):
+    assert set(training["history"][0]) > {"cross_entropy", "accuracy", "accuracy_0_249", "accuracy_750_999"}
+    for told in ("60 good images of bolt, nut, 42 of them", "right on 6 unseen images", "--guidance 1"):
         assert told in result.stderr
     return place
 
@@ -197,6 +197,6 @@ def test_a_classifier_says_what_it_needs(place: Path, tmp_path: Path) -> None:
     assert "contradict each other" in both.stderr
     estimate = run(*command, "--category", "nut,bolt", "--estimate")
     assert estimate.exit_code == 0, estimate.output
-    for told in ("of nut, bolt, 42 of them", "4 steps take about", "without the accuracy on held-out images"):
+    for told in ("of nut, bolt, 42 of them", "4 steps take about", "without the accuracy on unseen images"):
         assert told in estimate.stderr
     assert list(tmp_path.iterdir()) == []

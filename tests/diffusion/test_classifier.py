@@ -9,9 +9,9 @@ import torch
 from realnet_edge.config.diffusion import ClassifierConfig
 from realnet_edge.config.diffusion_training import ClassifierTrainConfig
 from realnet_edge.data import CategoryData, load_categories, load_category
+from realnet_edge.diffusion.accuracy import RANGES
 from realnet_edge.diffusion.checkpoint import CLASSIFIER, ClassifierCheckpoint
 from realnet_edge.diffusion.classifier_trainer import train_classifier
-from realnet_edge.diffusion.held_out import RANGES
 from realnet_edge.diffusion.noised_training import Start
 from realnet_edge.errors import CheckpointError, DataError
 from realnet_edge.training.loop import Listeners
@@ -63,7 +63,7 @@ def test_a_training_that_was_killed_ends_as_one_that_was_not(both: CategoryData,
     histories = [[{**entry, "minutes": 0} for entry in c.training["history"]] for c in (whole, part, read)]
     assert histories[0] == histories[1] == histories[2]
     assert [entry["step"] for entry in histories[0]] == [2, 4, 5]
-    assert {f"held_out_{first}" for first, _ in RANGES} < set(histories[0][0])
+    assert {f"accuracy_{first}_{last}" for first, last in RANGES} < set(histories[0][0])
     assert RANGES == ((0, 249), (250, 499), (500, 749), (750, 999))
     assert not (tmp_path / "part" / "training").exists()
 

@@ -157,7 +157,7 @@ def test_training_lowers_the_loss(bolt: CategoryData, tmp_path: Path) -> None:
 def test_one_model_learns_several_categories_apart(data: Path, tmp_path: Path) -> None:
     category = load_category(data, "all")
     checkpoint = trained(category, tmp_path, dataclasses.replace(TRAIN, save_every=6))
-    assert checkpoint.config.categories == ("bolt", "nut")
+    assert checkpoint.model.config.categories == ("bolt", "nut")
     rows = weights(checkpoint)["unet.class_embedding.weight"]
     assert rows.shape[0] == 2
     assert not torch.equal(rows[0], rows[1])
@@ -202,11 +202,11 @@ def test_few_images_get_a_warning_with_alternatives() -> None:
 
 def test_the_time_follows_from_a_step() -> None:
     config = dataclasses.replace(TRAIN, steps=7200)
-    assert "about 4.0 hours" in describe_time(config, 0, 0.0, 2.0)
-    assert "3600 steps take about 2.0 hours" in describe_time(config, 3600, 120.0, 2.0)
+    assert "about 4.0 hours" in describe_time(config, 0, 0.0, 2.0, "grids")
+    assert "3600 steps take about 2.0 hours" in describe_time(config, 3600, 120.0, 2.0, "grids")
     limited = dataclasses.replace(config, minutes=30)
-    assert "--minutes 30 ends it after about 900 steps" in describe_time(limited, 0, 0.0, 2.0)
-    assert "after about 700 steps" in describe_time(limited, 400, 20.0, 2.0)
+    assert "--minutes 30 ends it after about 900 steps" in describe_time(limited, 0, 0.0, 2.0, "grids")
+    assert "after about 700 steps" in describe_time(limited, 400, 20.0, 2.0, "grids")
 
 
 @pytest.mark.parametrize(

@@ -26,16 +26,16 @@ _SEED = 0xACC
 
 
 def measures_accuracy(step: NoisedStep[NoisedClassifier], images_of: ImagesOf, _root: Path) -> Examine:
-    """Accuracies on calibration images, one for each of `RANGES`, as shares of 1 under "held_out_FIRST"."""
-    held_out = images_of("calibration")
-    chosen = evenly_spread(len(held_out), _MOST_IMAGES)
-    start, labels = as_tensor(held_out.images[chosen]), held_out.labels[chosen]
+    """Accuracies on calibration images, for each of `RANGES`, as shares of 1 under "accuracy_FIRST_LAST"."""
+    unseen = images_of("calibration")
+    chosen = evenly_spread(len(unseen), _MOST_IMAGES)
+    start, labels = as_tensor(unseen.images[chosen]), unseen.labels[chosen]
 
     def examine(_number: int) -> Findings:
         shares = {ends: _accuracy(step, start, labels, ends) for ends in RANGES}
         text = ", ".join(f"{100 * share:.0f}% at {a}-{b}" for (a, b), share in shares.items())
-        figures = {f"held_out_{first}": share for (first, _), share in shares.items()}
-        return Findings(f"right on {len(start)} held-out images: {text}", figures)
+        figures = {f"accuracy_{first}_{last}": share for (first, last), share in shares.items()}
+        return Findings(f"right on {len(start)} unseen images: {text}", figures)
 
     return examine
 
