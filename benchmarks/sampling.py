@@ -26,7 +26,7 @@ import torch
 from rows import RESULTS, append_rows, machine
 
 from realnet_edge.config.diffusion import SamplerConfig
-from realnet_edge.diffusion.checkpoint import load_diffusion
+from realnet_edge.diffusion.checkpoint import DIFFUSION
 from realnet_edge.diffusion.fast_sampling import Where, fast_sampler
 from realnet_edge.diffusion.presets import DIFFUSION_PRESETS
 from realnet_edge.diffusion.sampling import Request, Sampler
@@ -60,7 +60,7 @@ class Variant:
 def network(options: argparse.Namespace) -> NoisePredictor:
     """The checkpoint's network, or the preset's with random weights: both take as long."""
     if options.checkpoint:
-        return load_diffusion(options.checkpoint).model
+        return DIFFUSION.load(options.checkpoint).model
     torch.manual_seed(0)
     made = NoisePredictor(DIFFUSION_PRESETS[options.preset].model).eval()
     torch.nn.init.normal_(made.unet.conv_out.weight, std=0.02)

@@ -44,6 +44,11 @@ class CategoryPaths:
         return CategoryPaths(self.root / "diffusion")
 
     @property
+    def classifier(self) -> CategoryPaths:
+        """Checkpoint and training state of the classifier that guides sampling; of all categories only."""
+        return CategoryPaths(self.root / "classifier")
+
+    @property
     def sia(self) -> Path:
         """Anomalous images that the diffusion model made."""
         return self.root / "sia"

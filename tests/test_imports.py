@@ -179,6 +179,7 @@ def test_help_imports_nothing_heavy() -> None:
         "build --precision int8 --category x --workspace {0}",
         "synth quality --data {0} --category x --source scratches",
         "synth train --data {0} --category x --workspace {0}",
+        "synth classifier --data {0} --workspace {0}",
         "synth sample --category x --count 1 --workspace {0}",
     ],
 )

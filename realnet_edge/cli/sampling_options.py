@@ -11,7 +11,7 @@ from realnet_edge.config import DEVICES, PRECISIONS
 from realnet_edge.config.diffusion import DDIM_VARIANCES, SAMPLERS, SamplerConfig
 
 if TYPE_CHECKING:
-    from realnet_edge.diffusion.checkpoint import DiffusionCheckpoint
+    from realnet_edge.diffusion.checkpoint import ClassifierCheckpoint, DiffusionCheckpoint
     from realnet_edge.diffusion.sampling import Sampler
     from realnet_edge.workspace import Workspace
 
@@ -31,6 +31,15 @@ _SAMPLING = (
         default="learned",
         show_default=True,
         help="Variance that ddim adds s times.",
+    ),
+    click.option(
+        "--guidance",
+        type=float,
+        default=0.0,
+        show_default=True,
+        metavar="SCALE",
+        help="How much the classifier of `synth classifier` pushes images to their category; 1 as published, "
+        "0 for none.",
     ),
     click.option("--batch", type=click.IntRange(1), help="Images at a time.  [default: by the device]"),
     click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True),
@@ -63,10 +72,10 @@ def open_model(workspace: Workspace, category: str) -> tuple[DiffusionCheckpoint
             f"no diffusion model of category {category!r} in {workspace.root}. Train it first, DIR being the "
             f"folder that holds its images: realnet-edge synth train --data DIR --category {category}"
         )
-    from realnet_edge.diffusion.checkpoint import load_diffusion
+    from realnet_edge.diffusion.checkpoint import DIFFUSION
 
-    checkpoint = load_diffusion(own if own.is_dir() else joint)
-    names = checkpoint.config.categories
+    checkpoint = DIFFUSION.load(own if own.is_dir() else joint)
+    names = checkpoint.model.config.categories
     if category not in names:
         raise CheckpointError(
             f"the diffusion model knows no category {category!r}. It knows: {', '.join(names)}."
@@ -74,12 +83,24 @@ def open_model(workspace: Workspace, category: str) -> tuple[DiffusionCheckpoint
     return checkpoint, names.index(category)
 
 
+def open_classifier(workspace: Workspace, guidance: float) -> ClassifierCheckpoint | None:
+    """The workspace's classifier where guidance is asked for, else None."""
+    if guidance == 0:
+        return None
+    from realnet_edge.data.category import ALL
+    from realnet_edge.diffusion.checkpoint import CLASSIFIER
+
+    return CLASSIFIER.load(workspace.category(ALL).classifier.checkpoint)
+
+
 def make_sampler(
     checkpoint: DiffusionCheckpoint,
+    classifier: ClassifierCheckpoint | None,
     *,
     sampler: str,
     steps: int,
     ddim_variance: str,
+    guidance: float,
     batch: int | None,
     precision: str,
     device: str,
@@ -89,8 +110,12 @@ def make_sampler(
     """What draws, and how many images at a time."""
     from realnet_edge.diffusion.fast_sampling import Where, default_batch, fast_sampler
 
-    config = SamplerConfig(sampler, steps, ddim_variance)
     made = fast_sampler(
-        checkpoint.model, config, Where(device, precision), threads=threads, compiled=compile_network
+        checkpoint.model,
+        SamplerConfig(sampler, steps, ddim_variance, guidance),
+        Where(device, precision),
+        classifier=classifier.model if classifier else None,
+        threads=threads,
+        compiled=compile_network,
     )
     return made, batch or default_batch(made.compute)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from realnet_edge.cli import synth_sample, synth_train
+from realnet_edge.cli import synth_classifier, synth_sample, synth_train
 from realnet_edge.cli.options import category_option, data_option, json_option, source_option
 from realnet_edge.cli.synth_quality import command as quality
 from realnet_edge.cli.tiles import tile_grid, tile_options
@@ -18,7 +18,13 @@ def command() -> None:
     """Synthetic anomalies, which training uses in place of real defects."""
 
 
-for _command in (synth_train.command, synth_sample.sample, synth_sample.strengths, quality):
+for _command in (
+    synth_train.command,
+    synth_classifier.command,
+    synth_sample.sample,
+    synth_sample.strengths,
+    quality,
+):
     command.add_command(_command)
 
 

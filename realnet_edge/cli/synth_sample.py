@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from realnet_edge.cli.options import category_option, json_option, workspace_option
-from realnet_edge.cli.sampling_options import make_sampler, open_model, sampling_options
+from realnet_edge.cli.sampling_options import make_sampler, open_classifier, open_model, sampling_options
 
 if TYPE_CHECKING:
     from realnet_edge.diffusion.sampling import Request, Sampler
@@ -76,16 +76,18 @@ def sample(
     place = Workspace(workspace)
     target = out or place.category(category).sia
     checkpoint, position = open_model(place, category)
+    classifier = open_classifier(place, how["guidance"])
     from realnet_edge.diffusion.sia_folder import SiaFolder, Strength, request_of
 
     ends = Strength(*strength)
-    sampler, batch = make_sampler(checkpoint, **how)
+    sampler, batch = make_sampler(checkpoint, classifier, **how)
     settings = {
         "category": category,
         "model_sha256": checkpoint.sha256,
+        "classifier_sha256": classifier.sha256 if classifier else "",
         "strength": [ends.lowest, ends.highest],
         "seed": seed,
-        "image_size": checkpoint.config.image_size,
+        "image_size": checkpoint.model.config.image_size,
         **sampler.settings(),
     }
     folder = SiaFolder(target, settings, overwrite)
@@ -162,14 +164,16 @@ def strengths(
     from realnet_edge.workspace import Workspace
 
     refuse_other_suffixes("--out", out)
-    checkpoint, position = open_model(Workspace(workspace), category)
+    place = Workspace(workspace)
+    checkpoint, position = open_model(place, category)
+    classifier = open_classifier(place, how["guidance"])
     from realnet_edge.diffusion.grid import sample_grid
     from realnet_edge.diffusion.sampling import Request
     from realnet_edge.diffusion.sia_folder import Strength
 
     for value in strengths:
         Strength(value, value)
-    sampler, batch = make_sampler(checkpoint, **{**how, "batch": how["batch"] or columns})
+    sampler, batch = make_sampler(checkpoint, classifier, **{**how, "batch": how["batch"] or columns})
     rows = []
     for value in strengths:
         requests = [Request(seed + column, value, position) for column in range(columns)]

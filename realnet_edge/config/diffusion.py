@@ -1,12 +1,12 @@
-"""Settings of the diffusion model that synthesises anomalies (SDAS)."""
+"""Settings of the networks that synthesise anomalies (SDAS), and of how images are drawn with them."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from realnet_edge.config.storing import from_dict, require, to_dict
-from realnet_edge.config.training import DEVICES, PRECISIONS
 
 # Steps of the noise schedule that a model is trained with.
 DIFFUSION_STEPS = 1000
@@ -15,17 +15,21 @@ PREDICTIONS = ("noise", "velocity")
 # How images are drawn (paper, algorithms 1 and S1), and the variances that the second may add.
 SAMPLERS = ("iddpm", "ddim")
 DDIM_VARIANCES = ("beta", "posterior", "learned")
+# What folders of images that were drawn before there was guidance do not record.
+BEFORE_GUIDANCE: dict[str, Any] = {"guidance": 0.0, "classifier_sha256": ""}
+
+_Config = TypeVar("_Config", bound="AdmConfig")
 
 
 @dataclass(frozen=True)
-class DiffusionModelConfig:
-    """The U-Net: ADM's (Dhariwal and Nichol, 2021), at any size; the defaults are the published network.
+class AdmConfig:
+    """A network of ADM's blocks (Dhariwal and Nichol, 2021), at any size.
 
     Attributes:
-        image_size: side in pixels of the square images that it makes.
-        patch: side of the squares of pixels that the U-Net takes as one position, folded into channels and
-            unfolded again by what it learns (Luhman and Luhman, 2022); 1 is the published network. A U-Net
-            on 32 x 32 positions costs the same whether they stand for 32, 64 or 128 pixels.
+        image_size: side in pixels of the square images that it sees.
+        patch: side of the squares of pixels that it takes as one position, folded into channels (Luhman and
+            Luhman, 2022); 1 is the published form. A network on 32 x 32 positions costs the same whether they
+            stand for 32, 64 or 128 pixels.
         width: channels of the finest level.
         multipliers: each level's channels as a multiple of the width, finest first; every level halves the
             positions of the one before.
@@ -34,10 +38,7 @@ class DiffusionModelConfig:
         head_width: channels of an attention head.
         groups: of every group norm.
         dropout: in the residual blocks, during training.
-        predicts: "noise" as published, or "velocity", sqrt(a) noise - sqrt(1 - a) x_0 with the cumulated
-            signal a (Salimans and Ho, 2022): a U-Net that gives nothing yet then stands for the best linear
-            guess, and a small one need not carry all the noise through. Its simple loss is of the velocity.
-        categories: what the model can be asked for, in the order of its embedding.
+        categories: those that it knows, in the order of their numbers.
     """
 
     image_size: int = 256
@@ -49,7 +50,6 @@ class DiffusionModelConfig:
     head_width: int = 64
     groups: int = 32
     dropout: float = 0.0
-    predicts: str = "noise"
     categories: tuple[str, ...] = ("",)
 
     def __post_init__(self) -> None:
@@ -73,7 +73,6 @@ class DiffusionModelConfig:
                 getattr(self, name),
                 f"a divisor of the widths {tuple(self.width * m for m in self._divided(name))}",
             )
-        require(self.predicts in PREDICTIONS, "predicts", self.predicts, f"one of {PREDICTIONS}")
         require(0.0 <= self.dropout < 1.0, "dropout", self.dropout, "0 to below 1")
         require(
             len(set(self.categories)) == len(self.categories) > 0,
@@ -100,77 +99,40 @@ class DiffusionModelConfig:
         return to_dict(self)
 
     @classmethod
-    def from_dict(cls, document: dict[str, Any]) -> DiffusionModelConfig:
+    def from_dict(cls: type[_Config], document: dict[str, Any]) -> _Config:
         return from_dict(cls, document)
 
 
 @dataclass(frozen=True)
-class DiffusionTrainConfig:
-    """How a diffusion model is trained.
+class DiffusionModelConfig(AdmConfig):
+    """The U-Net; the defaults are the published network.
 
     Attributes:
-        steps: most optimiser steps.
-        minutes: most minutes of training (0: no limit); whichever limit comes first ends it.
-        batch: images a step.
-        accumulate: parts that every batch is computed in; the same gradients in less memory.
-        learning_rate: Adam's rate after the warm-up (the paper: 1e-4).
-        warmup: steps over which the rate rises linearly from zero.
-        clip: largest norm of all gradients together (the paper: 1).
-        ema: decay a step of the average of the weights, which is what samples (the paper: 0.9999).
-        vlb_weight: weight of the variational bound L_vlb, the sum over all 1000 steps in bits a dimension,
-            beside L_simple (paper eq. S2: 0.001). One random step stands for the sum, 1000 times its term:
-            0.001 is therefore that term with weight 1, as the official code adds it.
-        flip: mirror images at random, both ways.
-        rotate: largest rotation in degrees, as for training RealNet.
-        save_every: steps between saved states and sample grids.
-        seed: of splits, weights, order, noise and time steps.
-        threads: threads of PyTorch (0: all cores).
-        precision, device: as `TrainConfig` has them.
-        gradient_checkpointing: compute the blocks twice instead of keeping what they computed.
+        predicts: "noise" as published, or "velocity", sqrt(a) noise - sqrt(1 - a) x_0 with the cumulated
+            signal a (Salimans and Ho, 2022): a U-Net that gives nothing yet then stands for the best linear
+            guess, and a small one need not carry all the noise through. Its simple loss is of the velocity.
     """
 
-    steps: int = 100_000
-    minutes: float = 0.0
-    batch: int = 12
-    accumulate: int = 3
-    learning_rate: float = 1e-4
-    warmup: int = 0
-    clip: float = 1.0
-    ema: float = 0.9999
-    vlb_weight: float = 0.001
-    flip: bool = False
-    rotate: float = 0.0
-    save_every: int = 1000
-    seed: int = 0
-    threads: int = 0
-    precision: str = "auto"
-    device: str = "auto"
-    gradient_checkpointing: bool = False
+    predicts: str = "noise"
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulate", "save_every"):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("minutes", "warmup", "seed", "threads", "vlb_weight"):
-            require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        require(
-            self.batch % self.accumulate == 0,
-            "accumulate",
-            self.accumulate,
-            f"a divisor of the batch ({self.batch})",
-        )
-        require(0 < self.learning_rate < 1, "learning_rate", self.learning_rate, "a number in (0, 1)")
-        require(self.clip > 0, "clip", self.clip, "a norm above 0, such as 1")
-        require(0 < self.ema < 1, "ema", self.ema, "a decay a step between 0 and 1, such as 0.9999")
-        require(0.0 <= self.rotate <= 180.0, "rotate", self.rotate, "0..180 degrees")
-        require(self.precision in PRECISIONS, "precision", self.precision, f"one of {PRECISIONS}")
-        require(self.device in DEVICES, "device", self.device, f"one of {DEVICES}")
+        super().__post_init__()
+        require(self.predicts in PREDICTIONS, "predicts", self.predicts, f"one of {PREDICTIONS}")
 
-    def to_dict(self) -> dict[str, Any]:
-        return to_dict(self)
 
-    @classmethod
-    def from_dict(cls, document: dict[str, Any]) -> DiffusionTrainConfig:
-        return from_dict(cls, document)
+@dataclass(frozen=True)
+class ClassifierConfig(AdmConfig):
+    """The classifier that guides sampling: the U-Net's way down, half as wide, with attention pooling.
+
+    The defaults are the published network, as Dhariwal and Nichol (2021) have it for 256 x 256.
+    """
+
+    width: int = 128
+
+    @property
+    def pooled(self) -> int:
+        """Side, in positions, of the coarsest level, which is pooled."""
+        return int(self.image_size // self.patch // 2 ** (len(self.multipliers) - 1))
 
 
 @dataclass(frozen=True)
@@ -181,11 +143,13 @@ class SamplerConfig:
         sampler: "iddpm" (algorithm 1, what the paper uses) or "ddim" (algorithm S1).
         steps: of the schedule that are taken (the paper: 20).
         ddim_variance: Sigma of algorithm S1, one of `DDIM_VARIANCES`.
+        guidance: scale of the classifier's gradient (the published code: 1); 0 asks no classifier.
     """
 
     sampler: str = "iddpm"
     steps: int = 20
     ddim_variance: str = "learned"
+    guidance: float = 0.0
 
     def __post_init__(self) -> None:
         require(self.sampler in SAMPLERS, "sampler", self.sampler, f"one of {SAMPLERS}")
@@ -196,3 +160,4 @@ class SamplerConfig:
             self.ddim_variance,
             f"one of {DDIM_VARIANCES}",
         )
+        require(0.0 <= self.guidance < math.inf, "guidance", self.guidance, "a scale of 0 or more, such as 1")

@@ -1,6 +1,13 @@
 """Images of a category: where they lie, whether they are sound, how they are split and read."""
 
-from realnet_edge.data.category import CategoryData, Sample, category_folders, join_categories, load_category
+from realnet_edge.data.category import (
+    CategoryData,
+    Sample,
+    category_folders,
+    join_categories,
+    load_categories,
+    load_category,
+)
 from realnet_edge.data.check import ImageFacts, check_images, duplicates, inspect_images
 from realnet_edge.data.collection import CollectionReport, examine_all
 from realnet_edge.data.elpv import CELL_KINDS, ElpvCategory, write_elpv
@@ -35,6 +42,7 @@ __all__ = [
     "join_categories",
     "list_images",
     "load_batches",
+    "load_categories",
     "load_category",
     "make_splits",
     "refuse_leaks",

@@ -183,6 +183,26 @@ def join_categories(root: Path, parts: Sequence[CategoryData]) -> CategoryData:
     )
 
 
+def load_categories(root: Path, names: str) -> CategoryData:
+    """List the images of one category, of all, or of several as one.
+
+    Args:
+        names: as `load_category` has it, or two and more names joined by commas.
+
+    Raises:
+        ConfigError, DataError: as `load_category`; or two names stand for one folder.
+    """
+    if "," not in names:
+        return load_category(root, names)
+    parts = [load_category(root, name) for name in names.split(",")]
+    if len({part.root for part in parts}) < len(parts):
+        raise DataError(
+            f"{names!r} names one folder twice in {root}. Give the folder that holds the categories, and "
+            "each name once."
+        )
+    return join_categories(root, parts)
+
+
 def category_folders(root: Path) -> list[Path]:
     """The folders of all categories in `root`, in natural order; `root` itself where it is one category.
 

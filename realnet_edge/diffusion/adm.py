@@ -1,19 +1,21 @@
-"""Weights of the public ADM networks (Dhariwal and Nichol, 2021) in their own format, for our U-Net.
+"""Weights of the public ADM networks (Dhariwal and Nichol, 2021) in their own format, for ours.
 
-The 256 x 256 ImageNet checkpoint is a pickled state_dict. Its blocks are numbered through from the finest
-level down and up again; attention keeps queries, keys and values of each head together in one projection.
-Both follow from the structure alone, so checkpoints of other sizes with such blocks are read as well.
+The 256 x 256 ImageNet checkpoints, diffusion and classifier, are pickled state_dicts. Their blocks are
+numbered through from the finest level down and up again; attention keeps queries, keys and values of each
+head together in one projection. Both follow from the structure alone, so checkpoints of other sizes with such
+blocks are read as well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from realnet_edge.config.diffusion import DiffusionModelConfig
+from realnet_edge.config.diffusion import AdmConfig, ClassifierConfig, DiffusionModelConfig
+from realnet_edge.diffusion.classifier import NoisedClassifier
 from realnet_edge.diffusion.unet import NoisePredictor
 from realnet_edge.errors import CheckpointError
 from realnet_edge.model.official_pickle import read_pickle
@@ -33,16 +35,48 @@ _ENDS = {
     "time_embed.2": "time_embedding.linear_2",
     "input_blocks.0.0": "conv_in",
     "out.0": "conv_norm_out",
-    "out.2": "conv_out",
 }
 _PARTS = ("weight", "bias")
 _FITTING = (
-    "--init takes a checkpoint of the network that is trained: the 256x256 ImageNet model for preset paper."
+    "--init takes a checkpoint of the network that is trained: the 256x256 ImageNet model, or classifier, "
+    "for preset paper."
 )
 # A block's ADM name, diffusers' name, and whether it is attention.
 Block = tuple[str, str, bool]
-# Takes a tensor out of a checkpoint.
-Take = Callable[[str], Tensor]
+
+
+class _Tensors:
+    """What is left of a checkpoint.
+
+    Args:
+        state: as the checkpoint has it.
+        name: what error messages call it.
+    """
+
+    def __init__(self, state: Mapping[str, Tensor], name: str) -> None:
+        self.left = dict(state)
+        self.name = name
+
+    def take(self, key: str) -> Tensor:
+        """Take a tensor out, as float32."""
+        tensor = self.left.pop(key, None)
+        if not isinstance(tensor, Tensor):
+            raise CheckpointError(
+                f"{self.name}: no ADM checkpoint of this structure, {key!r} is missing. {_FITTING}"
+            )
+        return tensor.float()
+
+    def take_layer(self, theirs: str, ours: str) -> dict[str, Tensor]:
+        """A layer's weight and bias under our name."""
+        return {f"{ours}.{part}": self.take(f"{theirs}.{part}") for part in _PARTS}
+
+    def refuse_rest(self) -> None:
+        """Everything must have had a place."""
+        if self.left:
+            raise CheckpointError(
+                f"{self.name}: {len(self.left)} tensors have no place in this structure, "
+                f"{min(self.left)!r} first. {_FITTING}"
+            )
 
 
 def load_adm(model: NoisePredictor, path: Path) -> None:
@@ -54,15 +88,20 @@ def load_adm(model: NoisePredictor, path: Path) -> None:
         CheckpointError: not a file of tensors, or its network is another one; the first tensor that does not
             fit is named.
     """
-    state = translate_adm(read_pickle(path), model.config, str(path))
-    own = model.unet.state_dict()
-    for key, tensor in own.items():
-        if state[key].shape != tensor.shape:
-            raise CheckpointError(
-                f"{path}: {key!r} has shape {tuple(state[key].shape)}, this network needs "
-                f"{tuple(tensor.shape)}. {_FITTING}"
-            )
-    model.unet.load_state_dict(state)
+    _fill(model.unet, translate_adm(read_pickle(path), model.config, str(path)), path)
+
+
+def load_adm_classifier(model: NoisedClassifier, path: Path) -> None:
+    """Fill a classifier with an ADM classifier's weights, in place.
+
+    ImageNet's classes have no meaning here: the last layer begins at random.
+
+    Raises:
+        CheckpointError: as `load_adm`.
+    """
+    last = {f"conv_out.proj.{part}": getattr(model.unet.conv_out.proj, part) for part in _PARTS}
+    state = translate_adm_classifier(read_pickle(path), model.config, str(path))
+    _fill(model.unet, {**state, **last}, path)
 
 
 def translate_adm(
@@ -78,39 +117,77 @@ def translate_adm(
     Raises:
         CheckpointError: a tensor is missing, or there are some that the structure has no place for.
     """
-    left = dict(state)
-
-    def take(key: str) -> Tensor:
-        tensor = left.pop(key, None)
-        if not isinstance(tensor, Tensor):
-            raise CheckpointError(
-                f"{name}: no ADM checkpoint of this structure, {key!r} is missing. {_FITTING}"
-            )
-        return tensor.float()
-
-    classes = left.pop(_CLASSES, None)
-    found = {f"{ours}.{part}": take(f"{theirs}.{part}") for theirs, ours in _ENDS.items() for part in _PARTS}
+    tensors = _Tensors(state, name)
+    classes = tensors.left.pop(_CLASSES, None)
+    found = _trunk(tensors, config)
+    found |= tensors.take_layer("out.2", "conv_out")
     width = found["time_embedding.linear_2.bias"].shape[0]
     mean = torch.zeros(width) if classes is None else classes.float().mean(dim=0)
     found["class_embedding.weight"] = mean.repeat(len(config.categories), 1)
-    for theirs, ours, attends in _blocks(config):
-        if attends:
-            found |= _attention(theirs, ours, config.head_width, take)
-            continue
-        for inner, name_of_ours in _RESIDUAL.items():
-            # A block that does not change the width has no convolution beside it.
-            if inner == "skip_connection" and f"{theirs}.{inner}.weight" not in left:
-                continue
-            found |= {f"{ours}.{name_of_ours}.{part}": take(f"{theirs}.{inner}.{part}") for part in _PARTS}
-    if left:
-        raise CheckpointError(
-            f"{name}: {len(left)} tensors have no place in this structure, {min(left)!r} first. {_FITTING}"
-        )
+    found |= _translated(tensors, _up(config), config.head_width)
+    tensors.refuse_rest()
     return found
 
 
-def _blocks(config: DiffusionModelConfig) -> Iterator[Block]:
-    """Every residual and attention block, in ADM's order."""
+def translate_adm_classifier(
+    state: Mapping[str, Tensor], config: ClassifierConfig, name: str = "checkpoint"
+) -> dict[str, Tensor]:
+    """An ADM classifier's state_dict under diffusers' and timm's names, without its last layer.
+
+    Args:
+        state, config, name: as `translate_adm` has them.
+
+    Raises:
+        CheckpointError: a tensor is missing, or there are some that the structure has no place for.
+    """
+    tensors = _Tensors(state, name)
+    found = _trunk(tensors, config)
+    # (C, 1 + positions) there, and both projections are convolutions over positions.
+    found["conv_out.pos_embed"] = tensors.take("out.2.positional_embedding").T.contiguous()
+    found["conv_out.qkv.weight"] = tensors.take("out.2.qkv_proj.weight").squeeze(-1)
+    found["conv_out.qkv.bias"] = tensors.take("out.2.qkv_proj.bias")
+    for part in _PARTS:
+        tensors.take(f"out.2.c_proj.{part}")
+    tensors.refuse_rest()
+    return found
+
+
+def _fill(unet: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Copy translated weights into a network; the first that does not fit is named."""
+    for key, tensor in unet.state_dict().items():
+        if state[key].shape != tensor.shape:
+            raise CheckpointError(
+                f"{path}: {key!r} has shape {tuple(state[key].shape)}, this network needs "
+                f"{tuple(tensor.shape)}. {_FITTING}"
+            )
+    unet.load_state_dict(state)
+
+
+def _trunk(tensors: _Tensors, config: AdmConfig) -> dict[str, Tensor]:
+    """What U-Net and classifier have in common: both ends, the way down and the middle."""
+    found: dict[str, Tensor] = {}
+    for theirs, ours in _ENDS.items():
+        found |= tensors.take_layer(theirs, ours)
+    return found | _translated(tensors, _down(config), config.head_width)
+
+
+def _translated(tensors: _Tensors, blocks: Iterable[Block], head: int) -> dict[str, Tensor]:
+    """The tensors of these blocks under diffusers' names."""
+    found: dict[str, Tensor] = {}
+    for theirs, ours, attends in blocks:
+        if attends:
+            found |= _attention(theirs, ours, head, tensors)
+            continue
+        for inner, name_of_ours in _RESIDUAL.items():
+            # A block that does not change the width has no convolution beside it.
+            if inner == "skip_connection" and f"{theirs}.{inner}.weight" not in tensors.left:
+                continue
+            found |= tensors.take_layer(f"{theirs}.{inner}", f"{ours}.{name_of_ours}")
+    return found
+
+
+def _down(config: AdmConfig) -> Iterator[Block]:
+    """Every residual and attention block of the way down and the middle, in ADM's order."""
     levels = len(config.multipliers)
     number = 1
     for level, attends in enumerate(config.attends):
@@ -125,6 +202,11 @@ def _blocks(config: DiffusionModelConfig) -> Iterator[Block]:
     yield "middle_block.0", "mid_block.resnets.0", False
     yield "middle_block.1", "mid_block.attentions.0", True
     yield "middle_block.2", "mid_block.resnets.1", False
+
+
+def _up(config: AdmConfig) -> Iterator[Block]:
+    """Those of the way up."""
+    levels = len(config.multipliers)
     number = 0
     for level, attends in enumerate(reversed(config.attends)):
         for block in range(config.blocks + 1):
@@ -136,9 +218,10 @@ def _blocks(config: DiffusionModelConfig) -> Iterator[Block]:
             number += 1
 
 
-def _attention(theirs: str, ours: str, head: int, take: Take) -> dict[str, Tensor]:
+def _attention(theirs: str, ours: str, head: int, tensors: _Tensors) -> dict[str, Tensor]:
     """An attention block's tensors: one projection of heads becomes three."""
-    found = {f"{ours}.group_norm.{part}": take(f"{theirs}.norm.{part}") for part in _PARTS}
+    take = tensors.take
+    found = tensors.take_layer(f"{theirs}.norm", f"{ours}.group_norm")
     for part in _PARTS:
         # (3 C, C, 1) or (3 C,): for each head its queries, keys and values.
         joint = take(f"{theirs}.qkv.{part}").squeeze(-1) if part == "weight" else take(f"{theirs}.qkv.{part}")

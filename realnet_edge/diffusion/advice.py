@@ -1,8 +1,10 @@
-"""What to tell someone before hours are spent on a diffusion model. No torch."""
+"""What to tell someone before hours are spent on a diffusion model or its classifier. No torch."""
 
 from __future__ import annotations
 
-from realnet_edge.config.diffusion import DiffusionTrainConfig
+from realnet_edge.config.diffusion_training import NoisedTrainConfig
+from realnet_edge.data import CategoryData
+from realnet_edge.errors import DataError
 
 # On about a hundred images diffusion models have yielded noise, or copies of these images.
 FEW_IMAGES = 150
@@ -28,7 +30,21 @@ def few_images_advice(count: int, category: str) -> str | None:
     )
 
 
-def describe_time(config: DiffusionTrainConfig, done: int, spent: float, seconds: float) -> str:
+def refuse_one_category(category: CategoryData) -> None:
+    """Refuse to train a classifier that has nothing to tell apart.
+
+    Raises:
+        DataError: there is one category only.
+    """
+    if not category.parts:
+        raise DataError(
+            f"a classifier tells categories apart, and {category.name} is the only one here: what it would "
+            "say of any image is certain, so it could guide nowhere. Give --category all, or two or more "
+            "names joined by commas; for one category sample without --guidance."
+        )
+
+
+def describe_time(config: NoisedTrainConfig, done: int, spent: float, seconds: float, looks: str) -> str:
     """What a training comes to at this speed.
 
     Args:
@@ -36,11 +52,12 @@ def describe_time(config: DiffusionTrainConfig, done: int, spent: float, seconds
         done: steps done before.
         spent: minutes that they took.
         seconds: what a step took in a short run.
+        looks: what milestones cost time for besides.
     """
     left = (config.steps - done) * seconds / 60
     text = (
         f"a step of {config.batch} images took {seconds:.2f} s in a short run: {config.steps - done} steps "
-        f"take about {_duration(left)}, without the sample grids"
+        f"take about {_duration(left)}, without {looks}"
     )
     allowed = config.minutes - spent
     if config.minutes > 0 and allowed < left:

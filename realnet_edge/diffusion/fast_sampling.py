@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from realnet_edge.config.diffusion import SamplerConfig
+from realnet_edge.diffusion.classifier import NoisedClassifier
 from realnet_edge.diffusion.sampling import Sampler
 from realnet_edge.diffusion.unet import NoisePredictor
 from realnet_edge.training.compute import Compute, choose_compute
@@ -26,6 +27,7 @@ def fast_sampler(
     config: SamplerConfig,
     where: Where,
     *,
+    classifier: NoisedClassifier | None = None,
     threads: int = 0,
     compiled: bool = False,
 ) -> Sampler:
@@ -33,23 +35,27 @@ def fast_sampler(
 
     Args:
         model: in evaluation mode; moved to the device.
+        classifier: what guides, in evaluation mode; moved to the device.
         threads: of PyTorch; 0 for all cores.
         compiled: have `torch.compile` compile the network for one size of batch.
 
     Raises:
-        ConfigError: no such device.
+        ConfigError: no such device, or as `Sampler` has it.
     """
     if threads:
         torch.set_num_threads(threads)
     compute = choose_compute(where)
-    model.to(compute.device)
+    networks = [model] if classifier is None else [model, classifier]
+    for network in networks:
+        network.to(compute.device)
     if compute.device.type == "cpu":
         keep_freed_memory()
     else:
-        model.to(memory_format=torch.channels_last)
+        for network in networks:
+            network.to(memory_format=torch.channels_last)
     if compiled:
         model.compile(dynamic=False)
-    return Sampler(model, config, compute)
+    return Sampler(model, config, compute, classifier)
 
 
 def default_batch(compute: Compute) -> int:

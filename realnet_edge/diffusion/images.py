@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from realnet_edge.config.diffusion import DiffusionTrainConfig
+from realnet_edge.config.diffusion_training import NoisedTrainConfig
 from realnet_edge.imaging import load_batch
 from realnet_edge.training.samples import turned
 
@@ -33,7 +33,7 @@ class NormalImages:
     """
 
     def __init__(
-        self, paths: Sequence[Path], labels: Sequence[int], size: int, config: DiffusionTrainConfig
+        self, paths: Sequence[Path], labels: Sequence[int], size: int, config: NoisedTrainConfig
     ) -> None:
         self.paths = tuple(paths)
         self.labels = torch.tensor(list(labels))

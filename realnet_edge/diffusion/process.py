@@ -7,7 +7,7 @@ step of this schedule for each image; `Schedule.timesteps` says what the network
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,6 +30,10 @@ class Gaussian:
     mean: Tensor
     log_variance: Tensor
     start: Tensor
+
+    def guided(self, gradient: Tensor) -> Gaussian:
+        """Its mean moved by the variance times a gradient (ADM, algorithm 1)."""
+        return replace(self, mean=self.mean + torch.exp(self.log_variance) * gradient)
 
     def draw(self, noise: Tensor, strength: Tensor, last: Tensor) -> Tensor:
         """mean + sqrt(1 + s) sigma noise (paper eq. 2), and the mean alone where `last`, (N,) bool, holds."""
@@ -97,15 +101,27 @@ class DiffusionProcess:
         return Gaussian(self.posterior(start, current, index).mean, log_variance, start)
 
     def iddpm_step(
-        self, output: Tensor, current: Tensor, index: Tensor, noise: Tensor, strength: Tensor
+        self,
+        output: Tensor,
+        current: Tensor,
+        index: Tensor,
+        noise: Tensor,
+        strength: Tensor,
+        gradient: Tensor | None = None,
     ) -> Tensor:
         """x_{t-1} from x_t by algorithm 1: N(mu, (1 + s) Sigma); the last step adds no noise.
 
         Args:
             noise: standard normal, of the images' shape.
             strength: (N,) float32, s of each image; 0 is a normal image.
+            gradient: of the classifier by x_t, scaled. It moves the mean, in the last step too, by the
+                model's own Sigma times itself: the strength adds noise and does not guide, as in the
+                published code. None guides nowhere.
         """
-        return self.reverse(output, current, index).draw(noise, strength, index == 0)
+        step = self.reverse(output, current, index)
+        if gradient is not None:
+            step = step.guided(gradient)
+        return step.draw(noise, strength, index == 0)
 
     def ddim_step(
         self,
@@ -115,6 +131,7 @@ class DiffusionProcess:
         noise: Tensor,
         strength: Tensor,
         variance: str = "learned",
+        gradient: Tensor | None = None,
     ) -> Tensor:
         """x_{t-1} from x_t by algorithm S1: N(DDIM's deterministic step, s Sigma); the last adds no noise.
 
@@ -123,6 +140,9 @@ class DiffusionProcess:
 
         Args:
             variance: Sigma, one of `DDIM_VARIANCES`.
+            gradient: of the classifier by x_t, scaled. The noise becomes noise - sqrt(1 - a) gradient with
+                the cumulated signal a (ADM, algorithm 2), and x_0 follows from it without being kept within
+                [-1, 1] again, as in the published code. None guides nowhere.
 
         Raises:
             ConfigError: there is no such variance.
@@ -130,8 +150,13 @@ class DiffusionProcess:
         if variance not in DDIM_VARIANCES:
             raise ConfigError(f"DDIM's variance is {variance!r}; valid: {', '.join(DDIM_VARIANCES)}.")
         step = self.reverse(output, current, index)
-        predicted = (current - self._at("signal", index) * step.start) / self._at("noise", index)
-        mean = self._at("signal_before", index) * step.start + self._at("noise_before", index) * predicted
+        start = step.start
+        signal, deviation = self._at("signal", index), self._at("noise", index)
+        predicted = (current - signal * start) / deviation
+        if gradient is not None:
+            predicted = predicted - deviation * gradient
+            start = (current - deviation * predicted) / signal
+        mean = self._at("signal_before", index) * start + self._at("noise_before", index) * predicted
         log_variance = {
             "learned": step.log_variance,
             "beta": self._at("log_beta", index),

@@ -12,10 +12,13 @@ import torch
 from torch import Tensor
 
 from realnet_edge.config.diffusion import SamplerConfig
+from realnet_edge.diffusion.classifier import NoisedClassifier
+from realnet_edge.diffusion.guidance import Guide, refuse_other_classifier
 from realnet_edge.diffusion.images import as_images
 from realnet_edge.diffusion.process import DiffusionProcess
 from realnet_edge.diffusion.schedule import Schedule
 from realnet_edge.diffusion.unet import NoisePredictor
+from realnet_edge.errors import ConfigError
 from realnet_edge.training.compute import Compute
 
 
@@ -41,13 +44,29 @@ class Sampler:
         model: the network in evaluation mode, on the device.
         config: how.
         compute: device and arithmetic of the network; steps are computed in float32.
+        classifier: in evaluation mode, on the device; asked only where `config.guidance` is above 0.
+
+    Raises:
+        ConfigError: guidance without a classifier, or with one that does not fit the model.
     """
 
-    def __init__(self, model: NoisePredictor, config: SamplerConfig, compute: Compute) -> None:
+    def __init__(
+        self,
+        model: NoisePredictor,
+        config: SamplerConfig,
+        compute: Compute,
+        classifier: NoisedClassifier | None = None,
+    ) -> None:
         self.model = model
         self.config = config
         self.compute = compute
         self.process = DiffusionProcess(Schedule.linear().spaced(config.steps), compute.device)
+        self.guide: Guide | None = None
+        if config.guidance > 0:
+            if classifier is None:
+                raise ConfigError(f"guidance is {config.guidance:g}, and there is no classifier to guide.")
+            refuse_other_classifier(classifier.config, model.config)
+            self.guide = Guide(classifier, config.guidance, model.config.categories)
 
     @torch.inference_mode()
     def __call__(self, requests: Sequence[Request]) -> npt.NDArray[np.uint8]:
@@ -60,9 +79,11 @@ class Sampler:
         current = self._noise(sources)
         for number in reversed(range(len(self.process))):
             index = torch.full((len(requests),), number, device=device)
+            timesteps = self.process.timesteps(index)
             with self.compute.autocast():
-                output = self.model(current, self.process.timesteps(index), labels)
-            current = self._step(output, current, index, self._noise(sources), strength)
+                output = self.model(current, timesteps, labels)
+            gradient = self.guide(current, timesteps, labels) if self.guide else None
+            current = self._step(output, current, index, self._noise(sources), strength, gradient)
         return as_images(current)
 
     def all(self, requests: Sequence[Request], batch: int) -> npt.NDArray[np.uint8]:
@@ -81,12 +102,18 @@ class Sampler:
         return {**asdict(self.config), "arithmetic": self.compute.arithmetic}
 
     def _step(
-        self, output: Tensor, current: Tensor, index: Tensor, noise: Tensor, strength: Tensor
+        self,
+        output: Tensor,
+        current: Tensor,
+        index: Tensor,
+        noise: Tensor,
+        strength: Tensor,
+        gradient: Tensor | None,
     ) -> Tensor:
         if self.config.sampler == "iddpm":
-            return self.process.iddpm_step(output, current, index, noise, strength)
+            return self.process.iddpm_step(output, current, index, noise, strength, gradient)
         variance = self.config.ddim_variance
-        return self.process.ddim_step(output, current, index, noise, strength, variance)
+        return self.process.ddim_step(output, current, index, noise, strength, variance, gradient)
 
     def _noise(self, sources: Sequence[torch.Generator]) -> Tensor:
         side = self.model.config.image_size

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from realnet_edge.config.diffusion import BEFORE_GUIDANCE
 from realnet_edge.diffusion.sampling import Request
 from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.files import atomic_path, write_json
@@ -118,7 +119,7 @@ class SiaFolder:
             if self.path.is_dir() and any(self.path.iterdir()):
                 raise DataError(f"{self.path}: holds other files. Name an empty or a new folder with --out.")
             return
-        before = read_manifest(self.path)
+        before = {**BEFORE_GUIDANCE, **read_manifest(self.path)}
         differing = [
             f"{key} was {before.get(key)}, is {value}"
             for key, value in self.settings.items()

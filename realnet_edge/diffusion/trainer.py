@@ -1,61 +1,27 @@
-"""From a category's good images to a diffusion checkpoint: what happens before and after the loop."""
+"""Training a diffusion model: the hybrid loss, an average of the weights, and grids of samples to look at."""
 
 from __future__ import annotations
 
 import dataclasses
-import platform
-import shutil
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import diffusers
-import torch
-
-from realnet_edge import __version__
-from realnet_edge.config.diffusion import DiffusionModelConfig, DiffusionTrainConfig
-from realnet_edge.data import CategoryData, Splits, check_images, make_splits
+from realnet_edge.config.diffusion import DiffusionModelConfig, SamplerConfig
+from realnet_edge.config.diffusion_training import DiffusionTrainConfig
+from realnet_edge.data import CategoryData
 from realnet_edge.diffusion.adm import load_adm
-from realnet_edge.diffusion.advice import describe_time
-from realnet_edge.diffusion.checkpoint import DiffusionCheckpoint, save_diffusion
-from realnet_edge.diffusion.images import NormalImages
-from realnet_edge.diffusion.loop import DiffusionLoop
-from realnet_edge.diffusion.process import DiffusionProcess
-from realnet_edge.diffusion.schedule import Schedule
+from realnet_edge.diffusion.checkpoint import DIFFUSION, DiffusionCheckpoint
+from realnet_edge.diffusion.grid import write_grid
+from realnet_edge.diffusion.loop import Examine, Findings
+from realnet_edge.diffusion.noised_step import NoisedStep
+from realnet_edge.diffusion.noised_training import ImagesOf, Kind, Start, train_noised
+from realnet_edge.diffusion.sampling import Request, Sampler
 from realnet_edge.diffusion.step import DiffusionStep
 from realnet_edge.diffusion.unet import NoisePredictor
-from realnet_edge.errors import ConfigError
-from realnet_edge.files import sha256_file
-from realnet_edge.training.averaging import WeightAverage
-from realnet_edge.training.compute import Compute, choose_compute, explained_memory
-from realnet_edge.training.distributed import environment_group
 from realnet_edge.training.loop import Listeners
-from realnet_edge.training.memory import keep_freed_memory
-from realnet_edge.training.resuming import discard_leftovers, refuse_changed_images, refuse_to_lose
-from realnet_edge.training.state import Progress, load_training_state
 from realnet_edge.workspace import CategoryPaths
 
+GRID_IMAGES = 8
 _SILENT = Listeners()
-# The rate follows from neither: a training may be resumed with others, and go on for longer.
-_LIMITS = ("steps", "minutes", "save_every")
-_SMALLER = "a smaller --image-size or --preset edge"
-
-
-@dataclass(frozen=True)
-class Start:
-    """How a training begins.
-
-    Attributes:
-        init: an ADM checkpoint in its own format to begin from; None begins with random weights.
-        resume: go on with an unfinished training.
-        overwrite: replace a finished or unfinished one.
-        estimate: say how long it will take, and stop.
-    """
-
-    init: Path | None = None
-    resume: bool = False
-    overwrite: bool = False
-    estimate: bool = False
 
 
 def train_diffusion(
@@ -66,12 +32,9 @@ def train_diffusion(
     start: Start | None = None,
     listeners: Listeners = _SILENT,
 ) -> DiffusionCheckpoint | None:
-    """Train a diffusion model on good images and write its checkpoint.
+    """Train a diffusion model on good images and write its checkpoint, as `train_noised` has it.
 
-    It sees the same images as `realnet-edge train` with the same seed: those held out for the threshold and
-    for calibration stay unseen. Several categories share one model, which is told which one an image shows.
-    A state is saved every `save_every` steps; a training that is resumed from it ends, on a CPU, with the
-    weights of an uninterrupted one. Its limits may be others than before.
+    Several categories share one model, which is told which one an image shows.
 
     Args:
         paths: where checkpoint, state and sample grids go: `CategoryPaths.diffusion`.
@@ -79,117 +42,36 @@ def train_diffusion(
         listeners: who hears of the progress; losses are the simple one and the bound in bits a dimension.
 
     Returns:
-        The checkpoint; None where only an estimate was asked for.
+        The checkpoint, of the averaged weights; None where only an estimate was asked for.
 
     Raises:
-        CheckpointError: a training is in the way, none is there to resume, or `init` does not fit.
-        ConfigError: no such device, or several processes.
-        DataError: images that cannot be used, or too few.
-        OutOfMemoryError: memory ran out.
-        TrainingDivergedError: a loss is not finite.
+        RealnetEdgeError: as `train_noised` has them.
     """
-    start = start or Start()
-    _refuse_processes()
-    if config.threads:
-        torch.set_num_threads(config.threads)
-    compute = choose_compute(config)
-    if compute.device.type == "cpu":
-        keep_freed_memory()
-    names = tuple(single.name for single in category.singles)
-    model_config = dataclasses.replace(model_config, categories=names)
-    settings: dict[str, Any] = {
-        "model": model_config.to_dict(),
-        "train": {key: value for key, value in config.to_dict().items() if key not in _LIMITS},
-        "category": category.name,
-        "init": sha256_file(start.init) if start.init else "",
-    }
-    unfinished = None
-    if not start.estimate:
-        unfinished = refuse_to_lose(paths, settings, start.resume, start.overwrite)
-    splits = make_splits(category, config.seed)
-    settings |= {"splits": splits.to_dict(), "arithmetic": compute.arithmetic}
-    if unfinished is not None:
-        refuse_changed_images(unfinished["splits"], settings["splits"], category)
-    with explained_memory(config, _SMALLER):
-        images = _images(category, splits, model_config, config)
-        step = _begin(model_config, config, compute, start.init)
-        average = WeightAverage(step.model, config.ema)
-        progress = Progress()
-        if unfinished is not None:
-            progress, _ = load_training_state(paths.training, step.model, step, average)
-            listeners.say(f"resumed at step {progress.step}")
-        _introduce(step, images, progress, listeners)
-        if start.estimate:
-            return None
-        discard_leftovers(paths.training, keep_state=start.resume)
-        loop = DiffusionLoop(step, average, images, progress, settings, paths.training, listeners)
-        loop.run()
-    step.model.load_state_dict({**step.model.state_dict(), **average.state()})
-    checkpoint = DiffusionCheckpoint(step.model.eval(), _facts(settings, loop))
-    save_diffusion(paths.checkpoint, checkpoint)
-    shutil.rmtree(paths.training)
-    return checkpoint
-
-
-def _begin(
-    model_config: DiffusionModelConfig, config: DiffusionTrainConfig, compute: Compute, init: Path | None
-) -> DiffusionStep:
-    """What computes steps, with a model of random weights, or of those of an ADM checkpoint."""
-    # The seed decides the first weights, and what dropout drops.
-    torch.manual_seed(config.seed)
-    model = NoisePredictor(model_config)
-    if init is not None:
-        load_adm(model, init)
-    model.to(compute.device)
-    if config.gradient_checkpointing:
-        model.unet.enable_gradient_checkpointing()
-    return DiffusionStep(model, config, compute, DiffusionProcess(Schedule.linear(), compute.device))
-
-
-def _introduce(step: DiffusionStep, images: NormalImages, progress: Progress, listeners: Listeners) -> None:
-    """What is about to be trained on what, and how long it will take here."""
-    compute, config = step.compute, step.config
-    parameters = sum(weight.numel() for weight in step.model.parameters())
-    listeners.say(
-        f"U-Net of {parameters / 1e6:.1f} M parameters on {compute.device.type} in {compute.arithmetic}; "
-        f"{len(images)} images to train on"
+    structure = dataclasses.replace(model_config, categories=tuple(part.name for part in category.singles))
+    kind = Kind(
+        name="diffusion model",
+        looks="the sample grids",
+        folder=DIFFUSION,
+        make=lambda: NoisePredictor(structure),
+        load=load_adm,
+        step=lambda model, compute, process: DiffusionStep(model, config, compute, process),
+        ema=config.ema,
+        examine=_draws_grids,
     )
-    seconds = step.seconds(*images.batch(range(config.batch)))
-    listeners.say(describe_time(config, progress.step, progress.minutes, seconds))
+    return train_noised(kind, category, paths, structure, config, start, listeners)
 
 
-def _images(
-    category: CategoryData, splits: Splits, model: DiffusionModelConfig, config: DiffusionTrainConfig
-) -> NormalImages:
-    """The images to train on, each with the position of its category."""
-    files = splits.paths(category.root, "train")
-    check_images(files, 1, f"to train a diffusion model of {category.name}")
-    owner = {path: place for place, part in enumerate(category.singles) for path in part.train}
-    return NormalImages(files, [owner[path] for path in files], model.image_size, config)
+def _draws_grids(step: NoisedStep[NoisePredictor], _images: ImagesOf, root: Path) -> Examine:
+    """Images of the averaged weights at strength 0, always of the same seeds, one row a category."""
+    model = step.model
 
+    def examine(number: int) -> Findings:
+        sampler = Sampler(model, SamplerConfig(), step.compute)
+        rows = [
+            sampler([Request(seed, 0.0, category) for seed in range(GRID_IMAGES)])
+            for category in range(len(model.config.categories))
+        ]
+        grid = write_grid(root / "grids" / f"step-{number:06d}.png", rows)
+        return Findings(f"samples: {grid}")
 
-def _facts(settings: dict[str, Any], loop: DiffusionLoop) -> dict[str, Any]:
-    progress = loop.progress
-    versions = {
-        "realnet-edge": __version__,
-        "torch": torch.__version__,
-        "diffusers": diffusers.__version__,
-        "python": platform.python_version(),
-    }
-    return {
-        **{key: value for key, value in settings.items() if key != "model"},
-        "stopped": loop.stopped,
-        "steps": progress.step,
-        "minutes": round(progress.minutes, 2),
-        "images": len(loop.images),
-        "history": progress.history,
-        "versions": versions,
-    }
-
-
-def _refuse_processes() -> None:
-    size = environment_group().size
-    if size > 1:
-        raise ConfigError(
-            f"{size} processes were started: a diffusion model is trained in one. Start it without torchrun."
-        )
+    return examine

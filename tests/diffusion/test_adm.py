@@ -11,10 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from realnet_edge.config.diffusion import DiffusionModelConfig, DiffusionTrainConfig
+from realnet_edge.config.diffusion import ClassifierConfig, DiffusionModelConfig
+from realnet_edge.config.diffusion_training import DiffusionTrainConfig
 from realnet_edge.data import CategoryData
-from realnet_edge.diffusion.adm import load_adm
-from realnet_edge.diffusion.trainer import Start, train_diffusion
+from realnet_edge.diffusion.adm import load_adm, load_adm_classifier
+from realnet_edge.diffusion.classifier import NoisedClassifier
+from realnet_edge.diffusion.noised_training import Start
+from realnet_edge.diffusion.trainer import train_diffusion
 from realnet_edge.diffusion.unet import NoisePredictor
 from realnet_edge.errors import CheckpointError
 from realnet_edge.workspace import CategoryPaths
@@ -24,7 +27,10 @@ CONFIG = DiffusionModelConfig(
     image_size=16, width=16, multipliers=(1, 2, 2), blocks=1, attention=(8,), head_width=16, groups=4,
     categories=("bolt", "nut"),
 )  # fmt: skip
-WIDTHS = (16, 32, 32)
+CLASSIFIER = ClassifierConfig(
+    image_size=16, width=16, multipliers=(1, 2, 2), blocks=1, attention=(8,), head_width=16, groups=4,
+    categories=("bolt", "nut"),
+)  # fmt: skip
 State = dict[str, Tensor]
 
 
@@ -59,13 +65,11 @@ def attention(state: State, generator: torch.Generator, name: str, width: int) -
     layer(state, generator, f"{name}.proj_out", width, width, 1)
 
 
-def made_checkpoint() -> State:
-    """A state_dict as ADM's own code would save it for `CONFIG`, with random weights."""
+def made_trunk(g: torch.Generator) -> State:
+    """What ADM's U-Net and its classifier have in common, for `CONFIG`, with random weights."""
     state: State = {}
-    g = torch.Generator().manual_seed(5)
     layer(state, g, "time_embed.0", 64, 16)
     layer(state, g, "time_embed.2", 64, 64)
-    state["label_emb.weight"] = random(g, 10, 64)
     layer(state, g, "input_blocks.0.0", 16, 3, 3, 3)
     residual(state, g, "input_blocks.1.0", 16, 16)
     residual(state, g, "input_blocks.2.0", 16, 16)
@@ -76,6 +80,14 @@ def made_checkpoint() -> State:
     residual(state, g, "middle_block.0", 32, 32)
     attention(state, g, "middle_block.1", 32)
     residual(state, g, "middle_block.2", 32, 32)
+    return state
+
+
+def made_checkpoint() -> State:
+    """A state_dict as ADM's own code would save it for `CONFIG`."""
+    g = torch.Generator().manual_seed(5)
+    state = made_trunk(g)
+    state["label_emb.weight"] = random(g, 10, 64)
     # Each takes the current planes and those kept on the way down.
     residual(state, g, "output_blocks.0.0", 64, 32)
     residual(state, g, "output_blocks.1.0", 64, 32)
@@ -92,6 +104,17 @@ def made_checkpoint() -> State:
     return state
 
 
+def made_classifier() -> State:
+    """A classifier's state_dict as ADM's own code would save it, for ten classes of 4 x 4 positions."""
+    g = torch.Generator().manual_seed(6)
+    state = made_trunk(g)
+    norm(state, g, "out.0", 32)
+    state["out.2.positional_embedding"] = random(g, 32, 1 + 16)
+    layer(state, g, "out.2.qkv_proj", 3 * 32, 32, 1)
+    layer(state, g, "out.2.c_proj", 10, 32, 1)
+    return state
+
+
 class Reference:
     """ADM's network as functions of its state_dict, for the structure of `CONFIG`."""
 
@@ -99,18 +122,9 @@ class Reference:
         self.state = state
 
     def __call__(self, x: Tensor, timesteps: Tensor) -> Tensor:
-        frequencies = torch.exp(-math.log(10000) * torch.arange(8) / 8)
-        angles = timesteps[:, None] * frequencies
-        embedding = torch.cat([angles.cos(), angles.sin()], dim=1)
-        embedding = self.linear("time_embed.2", F.silu(self.linear("time_embed.0", embedding)))
         # Where no category of ImageNet is meant, the mean over all stands for it.
-        embedding = embedding + self.state["label_emb.weight"].mean(dim=0)
-        kept = [self.conv("input_blocks.0.0", x)]
-        for number, way in ((1, ""), (2, "down"), (3, ""), (4, "down"), (5, "")):
-            h = self.residual(f"input_blocks.{number}.0", kept[-1], embedding, way)
-            kept.append(self.attention("input_blocks.3.1", h) if number == 3 else h)
-        h = self.residual("middle_block.0", kept[-1], embedding)
-        h = self.residual("middle_block.2", self.attention("middle_block.1", h), embedding)
+        embedding = self.embedding(timesteps) + self.state["label_emb.weight"].mean(dim=0)
+        h, kept = self.down(x, embedding)
         for number in range(6):
             h = torch.cat([h, kept.pop()], dim=1)
             h = self.residual(f"output_blocks.{number}.0", h, embedding)
@@ -119,6 +133,36 @@ class Reference:
             if number in (1, 3):
                 h = self.residual(f"output_blocks.{number}.{1 if number == 1 else 2}", h, embedding, "up")
         return self.conv("out.2", F.silu(self.norm("out.0", h)))
+
+    def classify(self, x: Tensor, timesteps: Tensor) -> Tensor:
+        """Logits of the classifier: CLIP's attention pooling, whose queries, keys and values are apart."""
+        h, _ = self.down(x, self.embedding(timesteps))
+        flat = F.silu(self.norm("out.0", h)).flatten(2)
+        tokens = torch.cat([flat.mean(dim=2, keepdim=True), flat], dim=2)
+        tokens = tokens + self.state["out.2.positional_embedding"]
+        weight, bias = self.state["out.2.qkv_proj.weight"], self.state["out.2.qkv_proj.bias"]
+        q, k, v = (
+            part.reshape(len(x) * 2, 16, -1) for part in F.conv1d(tokens, weight, bias).chunk(3, dim=1)
+        )
+        weights = torch.softmax(torch.einsum("bct,bcs->bts", q, k) / math.sqrt(16), dim=-1)
+        mixed = torch.einsum("bts,bcs->bct", weights, v).reshape(len(x), 32, -1)
+        out = F.conv1d(mixed, self.state["out.2.c_proj.weight"], self.state["out.2.c_proj.bias"])
+        return out[:, :, 0]
+
+    def embedding(self, timesteps: Tensor) -> Tensor:
+        frequencies = torch.exp(-math.log(10000) * torch.arange(8) / 8)
+        angles = timesteps[:, None] * frequencies
+        embedding = torch.cat([angles.cos(), angles.sin()], dim=1)
+        return self.linear("time_embed.2", F.silu(self.linear("time_embed.0", embedding)))
+
+    def down(self, x: Tensor, embedding: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """What the middle gives, and what was kept on the way down to it."""
+        kept = [self.conv("input_blocks.0.0", x)]
+        for number, way in ((1, ""), (2, "down"), (3, ""), (4, "down"), (5, "")):
+            h = self.residual(f"input_blocks.{number}.0", kept[-1], embedding, way)
+            kept.append(self.attention("input_blocks.3.1", h) if number == 3 else h)
+        h = self.residual("middle_block.0", kept[-1], embedding)
+        return self.residual("middle_block.2", self.attention("middle_block.1", h), embedding), kept
 
     def linear(self, name: str, x: Tensor) -> Tensor:
         return F.linear(x, self.state[f"{name}.weight"], self.state[f"{name}.bias"])
@@ -177,6 +221,29 @@ def test_a_loaded_network_computes_what_adm_computes(file: Path) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_loaded_classifier_computes_what_adm_s_computes(tmp_path: Path) -> None:
+    torch.save(made_classifier(), tmp_path / "classifier.pt")
+    model = NoisedClassifier(CLASSIFIER).eval()
+    load_adm_classifier(model, tmp_path / "classifier.pt")
+    images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    timesteps = torch.tensor([3, 950])
+    with torch.no_grad():
+        found = model(images, timesteps)
+    # ImageNet's last layer gives way to one of our own categories, which begins at random.
+    last = model.unet.conv_out.proj
+    own = {"out.2.c_proj.weight": last.weight[:, :, None], "out.2.c_proj.bias": last.bias}
+    expected = Reference({**made_classifier(), **own}).classify(images, timesteps)
+    assert found.shape == (2, 2)
+    assert (expected[0] - expected[1]).abs().max() > 0.02
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_u_net_is_no_classifier(tmp_path: Path) -> None:
+    torch.save(made_checkpoint(), tmp_path / "adm.pt")
+    with pytest.raises(CheckpointError, match=r"positional_embedding' is missing"):
+        load_adm_classifier(NoisedClassifier(CLASSIFIER), tmp_path / "adm.pt")
+
+
 def test_a_training_begins_from_it(file: Path, bolt: CategoryData, tmp_path: Path) -> None:
     config = DiffusionTrainConfig(
         steps=1, batch=2, accumulate=1, threads=1, device="cpu", precision="fp32", learning_rate=1e-4
@@ -225,3 +292,13 @@ def test_the_paper_preset_has_the_published_network_s_size() -> None:
     with torch.device("meta"):
         model = NoisePredictor(DIFFUSION_PRESETS["paper"].model)
     assert sum(p.numel() for p in model.parameters()) == 552_814_086 + 1024
+
+
+def test_the_paper_preset_s_classifier_has_the_published_size() -> None:
+    # The public 256 x 256 classifier has 54 M parameters, of which 513 are for each of its 1000 classes.
+    from realnet_edge.diffusion.presets import CLASSIFIER_PRESETS
+
+    with torch.device("meta"):
+        model = NoisedClassifier(CLASSIFIER_PRESETS["paper"].model)
+    assert len(model.config.categories) == 1
+    assert round((sum(p.numel() for p in model.parameters()) + 999 * 513) / 1e6, 1) == 54.1

@@ -8,15 +8,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from realnet_edge.config.diffusion import DiffusionModelConfig, DiffusionTrainConfig
+from realnet_edge.config.diffusion import DiffusionModelConfig
+from realnet_edge.config.diffusion_training import DiffusionTrainConfig
 from realnet_edge.data import CategoryData, load_category, make_splits
 from realnet_edge.diffusion.advice import describe_time, few_images_advice
-from realnet_edge.diffusion.checkpoint import DiffusionCheckpoint, load_diffusion
+from realnet_edge.diffusion.checkpoint import DIFFUSION, DiffusionCheckpoint
 from realnet_edge.diffusion.images import NormalImages
+from realnet_edge.diffusion.noised_training import Start
 from realnet_edge.diffusion.process import DiffusionProcess
 from realnet_edge.diffusion.schedule import Schedule
 from realnet_edge.diffusion.step import DiffusionStep
-from realnet_edge.diffusion.trainer import Start, train_diffusion
+from realnet_edge.diffusion.trainer import train_diffusion
 from realnet_edge.diffusion.unet import NoisePredictor
 from realnet_edge.errors import CheckpointError, ConfigError
 from realnet_edge.training.compute import choose_compute
@@ -86,7 +88,7 @@ def test_a_training_that_was_killed_ends_as_one_that_was_not(
 
 def test_what_was_written_is_what_was_trained(uninterrupted: tuple[DiffusionCheckpoint, Path]) -> None:
     checkpoint, root = uninterrupted
-    read = load_diffusion(root / "checkpoint")
+    read = DIFFUSION.load(root / "checkpoint")
     assert_equal(read, checkpoint)
     assert (read.training["steps"], read.training["images"]) == (6, 16)
     assert [entry["step"] for entry in read.training["history"]] == [2, 4, 6]
@@ -94,7 +96,7 @@ def test_what_was_written_is_what_was_trained(uninterrupted: tuple[DiffusionChec
         assert grid.size == (8 * 16 + 7 * 2, 16)
     (root / "checkpoint" / "diffusion.safetensors").open("ab").write(b"x")
     with pytest.raises(CheckpointError, match="changed or damaged"):
-        load_diffusion(root / "checkpoint")
+        DIFFUSION.load(root / "checkpoint")
 
 
 def test_another_seed_is_another_training(
@@ -155,7 +157,7 @@ def test_training_lowers_the_loss(bolt: CategoryData, tmp_path: Path) -> None:
 def test_one_model_learns_several_categories_apart(data: Path, tmp_path: Path) -> None:
     category = load_category(data, "all")
     checkpoint = trained(category, tmp_path, dataclasses.replace(TRAIN, save_every=6))
-    assert checkpoint.config.categories == ("bolt", "nut")
+    assert checkpoint.model.config.categories == ("bolt", "nut")
     rows = weights(checkpoint)["unet.class_embedding.weight"]
     assert rows.shape[0] == 2
     assert not torch.equal(rows[0], rows[1])
@@ -200,11 +202,11 @@ def test_few_images_get_a_warning_with_alternatives() -> None:
 
 def test_the_time_follows_from_a_step() -> None:
     config = dataclasses.replace(TRAIN, steps=7200)
-    assert "about 4.0 hours" in describe_time(config, 0, 0.0, 2.0)
-    assert "3600 steps take about 2.0 hours" in describe_time(config, 3600, 120.0, 2.0)
+    assert "about 4.0 hours" in describe_time(config, 0, 0.0, 2.0, "grids")
+    assert "3600 steps take about 2.0 hours" in describe_time(config, 3600, 120.0, 2.0, "grids")
     limited = dataclasses.replace(config, minutes=30)
-    assert "--minutes 30 ends it after about 900 steps" in describe_time(limited, 0, 0.0, 2.0)
-    assert "after about 700 steps" in describe_time(limited, 400, 20.0, 2.0)
+    assert "--minutes 30 ends it after about 900 steps" in describe_time(limited, 0, 0.0, 2.0, "grids")
+    assert "after about 700 steps" in describe_time(limited, 400, 20.0, 2.0, "grids")
 
 
 @pytest.mark.parametrize(
