@@ -176,7 +176,7 @@ def _stamp(program: torch.onnx.ONNXProgram, checkpoint: Checkpoint) -> None:
         if node.op_type in _LAYERS:
             # Named for its module, so that a user can say which layers quantisation shall spare.
             name = node.inputs[1].name.removeprefix("model.").removesuffix(".weight")
-            # A weight that was reshaped is named for that step, which may have left others of its kind.
+            # Layers may share a weight, and another node may be called like one.
             while name in taken:
                 name += ".layer"
             node.name = name

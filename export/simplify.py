@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import onnx_ir as ir
 import onnx_ir.passes.common as passes
 from onnxscript.optimizer import fold_constants
 from onnxscript.rewriter import RewritePass
@@ -17,7 +18,11 @@ from onnxscript.rewriter.rules.common import (
     remove_optional_bias_from_conv_transpose_rule,
 )
 
+from realnet_edge.export.rewriting import input_of
+
 _ANY_SIZE = 2**40
+_LAYERS = ("Conv", "ConvTranspose")
+_RESHAPES = ("Reshape", "Squeeze", "Unsqueeze")
 
 
 def simplify(model: Any) -> None:
@@ -30,6 +35,7 @@ def simplify(model: Any) -> None:
         model: the `onnx_ir.Model` that tracing gave.
     """
     passes.InlinePass()(model)
+    _name_weights(model.graph)
     # Types are unknown before inference, and casts to an unknown type cannot be folded.
     fold_constants(model, onnx_shape_inference=True)
     passes.RemoveUnusedNodesPass()(model)
@@ -58,3 +64,20 @@ def simplify(model: Any) -> None:
         # ONNX Runtime's quantiser names its copy of a shared bias val_189 "val_1890", which may be taken.
         if name.startswith("val_"):
             value.name = f"{name}.constant"
+
+
+def _name_weights(graph: ir.Graph) -> None:
+    """Call a weight that is reshaped on its way to a layer as its parameter is called.
+
+    What it is folded into keeps that name: layers are named for their weights, and by their names
+    quantisation spares them.
+    """
+    for node in graph:
+        if node.op_type not in _LAYERS:
+            continue
+        made = value = input_of(node, 1)
+        while (producer := value.producer()) is not None and producer.op_type in _RESHAPES:
+            value = input_of(producer, 0)
+        if value is not made and value.is_initializer():
+            name, value.name = value.name, f"{value.name}.as_stored"
+            made.name = name

@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from realnet_edge.calibrate import quantise_onnx
+from realnet_edge.calibrate.build import SPARED
 from realnet_edge.calibrate.inspect_qdq import inspect_qdq
 from realnet_edge.calibrate.quantise import METHODS, MIN_IMAGES, OP_TYPES
 from realnet_edge.errors import ConfigError, DataError, ExportError
@@ -164,6 +165,19 @@ def test_a_star_in_an_exclusion_stands_for_anything(
     exclude = ["reconstruction.*.input_blocks.0"]
     done = quantise_onnx(graph, tmp_path / "int8" / "model.onnx", calibration_images, exclude=exclude)
     assert set(done.left) == {f"reconstruction.{block}.input_blocks.0" for block in (0, 1)}
+
+
+def test_onnx_runtime_has_the_whole_reconstruction_in_float(
+    graph: Path, calibration_images: Images, tmp_path: Path
+) -> None:
+    """Attention's projections among it."""
+    done = quantise_onnx(
+        graph, tmp_path / "int8" / "model.onnx", calibration_images, exclude=SPARED["onnxruntime"]
+    )
+    assert {name.partition(".")[0] for name in done.quantised} == {"discriminator"}
+    projections = {name for name in done.left if name.endswith((".qkv", ".proj"))}
+    # Of two networks, with eleven blocks of attention each.
+    assert len(projections) == 2 * 11 * 2
 
 
 def test_too_few_or_equal_images_are_refused(graph: Path, calibration_images: Images, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 import torch
 from onnx import numpy_helper
+from torch import nn
 
 from realnet_edge.errors import ExportError
 from realnet_edge.export import EngineGraph, ExportReport, onnx_from_checkpoint
@@ -85,6 +86,20 @@ def test_the_last_taps_channels_are_selected_by_the_layer_that_makes_them(
     names = [node.name for node in graph.node if node.op_type == "Conv"]
     assert sum(name.startswith("backbone.features.blocks.2") for name in names) > 0
     assert not [name for name in names if name.startswith("node_")]
+
+
+def test_every_layer_is_named_for_its_module(
+    exported: tuple[Path, ExportReport], checkpoint: Checkpoint
+) -> None:
+    """Those of attention, too, whose weights are reshaped on their way."""
+    graph = onnx.load(exported[0], load_external_data=False).graph
+    names = [node.name for node in graph.node if node.op_type in ("Conv", "ConvTranspose")]
+    modules = dict(checkpoint.model.named_modules())
+    assert len(set(names)) == len(names)
+    assert set(names) <= set(modules)
+    attention = {name for name, module in modules.items() if isinstance(module, nn.Conv1d)}
+    assert attention <= set(names)
+    assert {name.rpartition(".")[2] for name in attention} == {"qkv", "proj"}
 
 
 def test_every_pass_has_something_to_do_and_says_what(exported: tuple[Path, ExportReport]) -> None:
