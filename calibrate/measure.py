@@ -28,7 +28,7 @@ def predict(runner: Runner, files: Sequence[Path], what: str, progress: Progress
     found = []
     progress(what, 0, len(files))
     for done, images in enumerate(load_batches(files, runner.input_size, 1), start=1):
-        found.append(runner.infer(images, diagnostics=True))
+        found.append(runner.infer_filled(images, diagnostics=True))
         progress(what, done, len(files))
     return Prediction(
         np.concatenate([p.anomaly_map for p in found]),

@@ -202,15 +202,14 @@ def check_drift(differences: dict[str, float], stated: Preparation, engine: str)
 
 
 def _infer(runner: Runner, images: Images, what: str, report: Progress) -> Prediction:
-    """Answers image by image, as a camera loop asks for them; an image is repeated where it must be more."""
-    at_once = runner.batch_range[0]
+    """Answers image by image, as a camera loop asks for them."""
     found = []
     report(what, 0, len(images))
     for done, image in enumerate(images, start=1):
-        found.append(runner.infer(np.repeat(image[np.newaxis], at_once, axis=0)))
+        found.append(runner.infer_filled(image[np.newaxis]))
         report(what, done, len(images))
     return Prediction(
-        np.concatenate([p.anomaly_map[:1] for p in found]), np.concatenate([p.score[:1] for p in found])
+        np.concatenate([p.anomaly_map for p in found]), np.concatenate([p.score for p in found])
     )
 
 

@@ -55,9 +55,6 @@ class Predictions:
 def predict(runner: Runner, paths: Sequence[Path], batch: int, diagnostics: bool = False) -> Predictions:
     """Run all images through an open runner, `batch` at a time.
 
-    The last call is filled up by repeating its last image where the engine takes no smaller batch; the
-    surplus answers are dropped.
-
     Args:
         runner: inside its `with` block.
         paths: image files, at least one.
@@ -73,15 +70,11 @@ def predict(runner: Runner, paths: Sequence[Path], batch: int, diagnostics: bool
     maps, scores, indices = [], [], []
     for start in range(0, len(paths), batch):
         chunk = list(paths[start : start + batch])
-        images = load_batch(chunk, runner.input_size)
-        missing = max(runner.batch_range[0] - len(chunk), 0)
-        if missing:
-            images = np.concatenate([images, np.repeat(images[-1:], missing, axis=0)])
-        answer = runner.infer(images, diagnostics=diagnostics)
-        maps.append(answer.anomaly_map[: len(chunk)])
-        scores.append(answer.score[: len(chunk)])
+        answer = runner.infer_filled(load_batch(chunk, runner.input_size), diagnostics)
+        maps.append(answer.anomaly_map)
+        scores.append(answer.score)
         if answer.rrs_indices is not None:
-            indices.append(answer.rrs_indices[: len(chunk)])
+            indices.append(answer.rrs_indices)
     return Predictions(
         np.concatenate(maps), np.concatenate(scores), np.concatenate(indices) if indices else None
     )

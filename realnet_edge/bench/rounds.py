@@ -95,7 +95,7 @@ class Rounds:
             RealnetEdgeError: an engine could not be opened, or failed.
         """
         self._done = 0
-        self._steps = len(subjects) * (1 + len(self._batches) * (len(self._shares()) + 1))
+        self._steps = len(subjects) * (1 + self._sizes * (len(self._shares()) + 1))
         groups = [[subject] for subject in subjects] if self._settings.sequential else [list(subjects)]
         return [measured for group in groups if group for measured in self._measure_group(group)]
 
@@ -111,14 +111,14 @@ class Rounds:
                 self._check_origin(subject, worker.facts)
                 self.facts[subject.name] = worker.facts
                 workers.append((subject, worker))
-            pairs = [(batch, *pair) for batch in self._batches for pair in workers]
-            able = [pair for pair in pairs if takes(pair[2].facts, pair[0])]
+            able = [(batch, *pair) for pair in workers for batch in sizes_of(pair[1].facts, self._batches)]
             # Without any row there is nothing that would be compared with it.
             wanted = bool(able) or self._settings.sequential
             untimed = [pair for pair in workers if wanted and self._is_untimed_reference(*pair)]
-            self._done += (len(pairs) - len(able)) * (len(self._shares()) + 1) - len(untimed)
+            missing = len(workers) * self._sizes - len(able)
+            self._done += missing * (len(self._shares()) + 1) - len(untimed)
             times: dict[tuple[str, int], list[dict[str, Any]]] = {}
-            for batch in self._batches:
+            for batch in sorted({pair[0] for pair in able}):
                 for runs in self._shares():
                     for _, subject, worker in (pair for pair in able if pair[0] == batch):
                         self._begin(f"timing {subject.name}, batch {batch}")
@@ -127,8 +127,6 @@ class Rounds:
             for subject, worker in untimed:
                 low, high = worker.facts.batch_range
                 self.reference = self._answers(subject, worker, min(max(self._batches[0], low), high))
-            order = {subject.name: place for place, subject in enumerate(subjects)}
-            able.sort(key=lambda pair: (order[pair[1].name], pair[0]))
             return [self._finish(s, w, batch, times[s.name, batch]) for batch, s, w in able]
 
     def _check_origin(self, subject: Subject, facts: EngineFacts) -> None:
@@ -166,7 +164,12 @@ class Rounds:
 
     def _is_untimed_reference(self, subject: Subject, worker: Worker) -> bool:
         """Whether it is PyTorch, and no batch size of this run is one that it takes."""
-        return subject.backend == PYTORCH and not any(takes(worker.facts, b) for b in self._batches)
+        return subject.backend == PYTORCH and not sizes_of(worker.facts, self._batches)
+
+    @property
+    def _sizes(self) -> int:
+        """Most batch sizes that an engine is measured at."""
+        return max(len(self._batches), 1)
 
     def _shares(self) -> list[int]:
         """Timed calls of each round."""
@@ -188,6 +191,13 @@ class Rounds:
 def takes(facts: EngineFacts, batch: int) -> bool:
     """Whether an engine accepts that many images at once."""
     return facts.batch_range[0] <= batch <= facts.batch_range[1]
+
+
+def sizes_of(facts: EngineFacts, asked: Sequence[int]) -> list[int]:
+    """Batch sizes that an engine is measured at: one, or the fewest it takes, where none was asked for."""
+    if not asked:
+        return [facts.batch_range[0]]
+    return [batch for batch in asked if takes(facts, batch)]
 
 
 def _joined(parts: Sequence[Mapping[str, Any]], name: str) -> npt.NDArray[np.float64]:

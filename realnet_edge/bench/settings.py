@@ -19,7 +19,8 @@ class BenchSettings:
         data: folder that holds the category's images; None takes the one recorded in the checkpoint.
         backends: measure only these, "pytorch" among them; empty takes all.
         precisions: measure only bundles of these; empty takes all.
-        batches: images a call, one row for each; accuracy is measured at each of them too.
+        batches: images a call, one row for each; accuracy is measured at each of them too. Empty takes one,
+            or the fewest that an engine takes.
         images: at most that many test images, evenly spread; None takes all.
         budget: share of FP32 PyTorch's accuracy that each metric must keep, in (0, 1].
         runs: timed calls a row, engine alone and end to end each.
@@ -37,7 +38,7 @@ class BenchSettings:
     data: Path | None = None
     backends: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
-    batches: tuple[int, ...] = (1,)
+    batches: tuple[int, ...] = ()
     images: int | None = None
     budget: float = DEFAULT_BUDGET
     runs: int = DEFAULT_RUNS
@@ -49,8 +50,8 @@ class BenchSettings:
     def __post_init__(self) -> None:
         if not 0.0 < self.budget <= 1.0:
             raise ConfigError(f"budget {self.budget} is outside (0, 1]: give 0.99 or 0.999.")
-        if not self.batches or min(self.batches) < 1:
-            raise ConfigError(f"batch sizes {self.batches} are not valid: give one or more, each at least 1.")
+        if self.batches and min(self.batches) < 1:
+            raise ConfigError(f"batch sizes {self.batches} are not valid: each is at least 1.")
         for name, value, least in (("runs", self.runs, 1), ("warmup", self.warmup, 0)):
             if value < least:
                 raise ConfigError(f"{name} {value} is not valid: give at least {least}.")

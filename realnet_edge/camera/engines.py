@@ -144,7 +144,7 @@ class EngineChain:
 
     def infer(self, images: npt.NDArray[np.uint8]) -> Prediction:
         try:
-            prediction = self._ready().infer(images)
+            prediction = self._ready().infer_filled(images)
         except BackendError as error:
             self._fail(error)
             raise
@@ -163,7 +163,7 @@ class EngineChain:
         runner = self._opened.enter_context(self._choices[self._number].open())
         # The first inference allocates memory: what cannot run at all must not look built.
         for images in {1, self._batch}:
-            runner.infer(np.zeros((images, *self.input_size, 3), np.uint8))
+            runner.infer_filled(np.zeros((images, *self.input_size, 3), np.uint8))
         self._runner = runner
         return runner
 

@@ -29,9 +29,7 @@ from realnet_edge.cli.options import (
     "batches",
     type=click.IntRange(min=1),
     multiple=True,
-    default=(1,),
-    show_default=True,
-    help="Images at once; repeatable, a row each.",
+    help="Images at once; repeatable, a row each.  [default: 1, or the fewest that an engine takes]",
 )
 @click.option("--images", type=click.IntRange(min=2), help="At most that many test images, evenly spread.")
 @click.option(

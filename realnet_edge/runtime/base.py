@@ -135,6 +135,26 @@ class Runner(ABC):
         self._check_prediction(prediction, len(images), diagnostics)
         return prediction
 
+    def infer_filled(self, images: npt.NDArray[np.uint8], diagnostics: bool = False) -> Prediction:
+        """`infer` for a batch that may be smaller than the engine takes.
+
+        It is filled up by repeating its last image; what the engine says of the copies is dropped.
+
+        Args:
+            images: as for `infer`, at least one and at most as many as the engine takes.
+            diagnostics: also return which residual planes were selected.
+
+        Raises:
+            BackendError: as `infer`.
+        """
+        count = len(images)
+        if 0 < count < self.batch_range[0]:
+            copies = np.repeat(images[-1:], self.batch_range[0] - count, axis=0)
+            images = np.concatenate([images, copies])
+        found = self.infer(images, diagnostics)
+        indices = None if found.rrs_indices is None else found.rrs_indices[:count]
+        return Prediction(found.anomaly_map[:count], found.score[:count], indices)
+
     def _require_open(self) -> None:
         if not self._is_open:
             raise BackendError(f"this {self.backend} runner is not open: call infer inside `with runner:`.")

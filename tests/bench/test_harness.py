@@ -212,10 +212,13 @@ def test_one_engine_at_a_time_gives_the_same_accuracy(
 def test_an_engine_that_takes_no_small_batch_is_measured_on_every_image(
     workspace: Workspace, data_root: Path, build_bundle: BuildBundle, images: npt.NDArray[np.uint8]
 ) -> None:
-    bundle = build_bundle("fp32", batch=(5, 5))
-    (evaluation,) = run_bench(
-        workspace, "part", BenchSettings(data=data_root, batches=(5,), **QUICK)
-    ).evaluations
+    bundle = build_bundle("fp32", batch=(5, 6))
+    build_bundle("int8")
+    settings = BenchSettings(data=data_root, **QUICK)
+    steps: list[tuple[int, int, str]] = []
+    other, evaluation = run_bench(workspace, "part", settings, lambda *step: steps.append(step)).evaluations
+    assert (other.row.batch, evaluation.row.batch) == (1, 5)
+    assert [done for done, _, _ in steps] == list(range(steps[0][1]))
     with open_runner(bundle, 1) as runner:
         expected = runner.infer(images[[15, 0, 1, 2, 3]]).score
     # 16 images are three batches of five and one image: it must not be dropped nor mixed up.

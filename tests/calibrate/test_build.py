@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from realnet_edge.bundle import load_bundle
 from realnet_edge.calibrate import BuildOptions, Sources, build_bundle, ensure_onnx, open_sources
+from realnet_edge.calibrate.measure import predict
 from realnet_edge.calibrate.openvino_build import ir_from_onnx
 from realnet_edge.cli.main import cli
 from realnet_edge.data import CategoryData
@@ -58,6 +60,19 @@ def test_a_bundle_holds_what_it_says(
     if made.calibration is not None:
         assert (made.calibration.method, made.calibration.images) == ("minmax", 8)
     assert not list(workspace.category("screw").root.glob(".*"))
+
+
+def test_an_engine_that_takes_no_single_image_is_measured_image_by_image(
+    sources: Sources, workspace: Workspace
+) -> None:
+    files = sources.held_out[:5]
+    built = build_bundle(workspace, "screw", "fp32", "onnxruntime")
+    wide = dataclasses.replace(built, manifest=dataclasses.replace(built.manifest, batch=(2, 8)))
+    with open_runner(built) as plain, open_runner(wide) as runner:
+        expected, found = (predict(each, files, "scoring", lambda *step: None) for each in (plain, runner))
+    np.testing.assert_allclose(found.anomaly_map, expected.anomaly_map, atol=1e-5)
+    np.testing.assert_allclose(found.score, expected.score, atol=1e-5)
+    np.testing.assert_array_equal(found.rrs_indices, expected.rrs_indices)
 
 
 def weight_bytes(workspace: Workspace, precision: str) -> int:

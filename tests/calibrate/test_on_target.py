@@ -182,6 +182,20 @@ def test_an_engine_that_answers_otherwise_is_refused_and_the_old_one_stays(
     assert not left_over(there)
 
 
+def test_an_engine_that_takes_no_single_image_is_checked_and_set_all_the_same(
+    prepared: Prepare, tmp_path: Path
+) -> None:
+    source = prepared("onnxruntime", "int8")
+    files = {name: source.path / name for name in source.manifest.files}
+    wide = write_bundle(tmp_path / "wide", files, dataclasses.replace(source.manifest, batch=(2, 4)))
+    made = build_on_target(wide.path, Workspace(tmp_path / "ws"))
+    assert made.manifest.batch == (2, 4)
+    one = build_on_target(source.path, Workspace(tmp_path / "one")).manifest
+    assert one.threshold is not None
+    assert made.manifest.threshold is not None
+    assert made.manifest.threshold.value == pytest.approx(one.threshold.value, abs=1e-5)
+
+
 def test_limits_are_the_manifests(prepared: Prepare, tmp_path: Path) -> None:
     for name in ("map_mean_abs", "score_max_abs"):
         strict = altered(prepared("onnxruntime", "int8"), tmp_path / name, **{name: 0.0})

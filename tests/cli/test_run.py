@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import cv2
 import pytest
 from click.testing import CliRunner, Result
 
-from realnet_edge.bundle import Bundle, load_bundle
+from realnet_edge.bundle import Bundle, load_bundle, write_bundle
 from realnet_edge.cli.engines import chain
 from realnet_edge.cli.main import cli
 
@@ -243,6 +244,26 @@ def test_a_signal_stops_cleanly(
     assert 5 <= len(_lines(text)) == summary["frames"] < frames
     assert _count_frames(saved) == summary["frames"]
     assert sorted(path.name for path in folder.iterdir()) == ["marked.mp4", "results.jsonl"]
+
+
+def test_an_engine_that_takes_no_single_image_gets_batches_or_is_refused(
+    run: Callable[..., Result], workspace: Path, parts: Path, tmp_path: Path
+) -> None:
+    bundle = load_bundle(workspace / "toy" / "bundles" / "onnxruntime-fp32")
+    files = {name: bundle.path / name for name in bundle.manifest.files}
+    wide = write_bundle(tmp_path / "wide", files, dataclasses.replace(bundle.manifest, batch=(2, 8)))
+    for arguments in (["--bundle", wide.path], ["--category", "toy", "--fallback", wide.path]):
+        done = run(*arguments, "--source", parts)
+        assert done.exit_code == 2
+        assert "takes 2 to 8 images at a time; give so many" in " ".join(done.stderr.split())
+        assert not done.stdout
+    plain = _lines(run("--bundle", bundle.path, "--source", parts).stdout)
+    # Ten images in threes: the last one comes alone.
+    filled = _lines(run("--bundle", wide.path, "--source", parts, "--batch", 3).stdout)
+    assert [(line["id"], line["verdict"]) for line in filled] == [(x["id"], x["verdict"]) for x in plain]
+    scores = [[line["score"] for line in lines if line["score"] is not None] for lines in (filled, plain)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+    assert len(scores[0]) == 10
 
 
 def test_fallbacks_bring_their_own_threshold_and_must_be_of_the_category(

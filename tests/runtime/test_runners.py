@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 from collections.abc import Callable
 from pathlib import Path
@@ -71,6 +72,27 @@ def test_diagnostics_are_given_when_asked_for(engine: tuple[Bundle, float]) -> N
     assert indices.shape == (2, 4)
     assert indices.dtype == np.int32
     assert all(len(set(row)) == 4 for row in indices.tolist())
+
+
+def test_a_batch_smaller_than_the_engine_takes_is_filled_up(
+    toy_bundle: Callable[..., Bundle], tmp_path: Path
+) -> None:
+    bundle = toy_bundle(tmp_path / "b", size=SIZE)
+    wide = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, batch=(3, 4)))
+    images = _images(4)
+    with open_runner(bundle, threads=1) as plain, open_runner(wide, threads=1) as runner:
+        for count in (1, 2, 3, 4):
+            found = runner.infer_filled(images[:count], diagnostics=True)
+            expected = plain.infer(images[:count], diagnostics=True)
+            np.testing.assert_allclose(found.anomaly_map, expected.anomaly_map, atol=1e-6)
+            np.testing.assert_allclose(found.score, expected.score, atol=1e-6)
+            np.testing.assert_array_equal(found.rrs_indices, expected.rrs_indices)
+        assert runner.infer_filled(images[:1]).rrs_indices is None
+        with pytest.raises(BackendError, match="a batch of 2 images: this engine takes 3 to 4"):
+            runner.infer(images[:2])
+        for count in (0, 5):
+            with pytest.raises(BackendError, match=f"batch of {count} images"):
+                runner.infer_filled(_images(count))
 
 
 def test_an_image_scores_the_same_in_every_batch(engine: tuple[Bundle, float]) -> None:
