@@ -16,7 +16,7 @@ from realnet_edge.calibrate.measure import Progress, drift, predict
 from realnet_edge.calibrate.quantise import DEFAULT_METHOD, WEIGHT_BITS, quantise_onnx
 from realnet_edge.calibrate.rrs_choice import AUTO, check_mode
 from realnet_edge.calibrate.sources import Sources, ensure_onnx, open_sources
-from realnet_edge.calibrate.tensorrt_build import Tell, graph_in_precision, plan_from_onnx
+from realnet_edge.calibrate.tensorrt_build import PlanJob, Tell, graph_in_precision, plan_from_onnx
 from realnet_edge.calibrate.threshold import conformal_threshold
 from realnet_edge.errors import ConfigError
 from realnet_edge.export import TorchRunner
@@ -182,20 +182,18 @@ def _build_plan(
     report: Progress,
     tell: Tell,
 ) -> Engine:
-    plan = plan_from_onnx(
-        graph,
-        scratch,
-        precision,
-        wanted.builder,
+    job = PlanJob(
+        folder=scratch,
+        precision=precision,
+        options=wanted.builder,
         calibration_sha256=sources.calibration_list_sha256 if precision == "int8" else None,
         timing_cache=wanted.timing_cache or workspace.root / TIMING_CACHES,
         at_hand=sources.paths.bundle("tensorrt", precision),
         progress=report,
         tell=tell,
-        rrs=wanted.rrs,
-        kernels=wanted.kernels or workspace.root / KERNELS,
         require_signature=wanted.require_signature,
     )
+    plan = plan_from_onnx(graph, job, wanted.rrs, wanted.kernels or workspace.root / KERNELS)
     return Engine(plan.files, plan.key, plan.notes)
 
 

@@ -7,17 +7,20 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from realnet_edge.bundle import Bundle, Manifest, Preparation, load_bundle, write_bundle
+from realnet_edge.bundle import Bundle, EngineTarget, Manifest, Preparation, load_bundle, write_bundle
 from realnet_edge.calibrate.builder_facts import builder_facts
 from realnet_edge.calibrate.carried import Carried, Images, read_carried
+from realnet_edge.calibrate.carried_kernels import carried_plugin
 from realnet_edge.calibrate.engine_files import Engine, engine_files
 from realnet_edge.calibrate.measure import Progress, drift
-from realnet_edge.calibrate.tensorrt_build import Tell, plan_from_graph
+from realnet_edge.calibrate.rrs_choice import choose_rrs
+from realnet_edge.calibrate.tensorrt_build import PlanJob, Tell, plan_from_graph
 from realnet_edge.calibrate.threshold import conformal_threshold
 from realnet_edge.errors import BundleError, ConfigError, GateError
 from realnet_edge.installed import ONNXRUNTIME
@@ -25,7 +28,7 @@ from realnet_edge.runtime import Prediction, Runner, open_runner, require_backen
 from realnet_edge.runtime.backends import import_backend
 from realnet_edge.runtime.tensorrt import EngineOptions
 from realnet_edge.runtime.tensorrt.target import target_here
-from realnet_edge.workspace import TIMING_CACHES, CategoryPaths, Workspace
+from realnet_edge.workspace import TIMING_CACHES, Workspace
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class TargetOptions:
         target_fpr: wanted share of good parts called defective, within (0, 1); None keeps what was prepared.
         engine: settings of TensorRT's builder that are another here, by the names of `EngineOptions`.
         timing_cache: folder where TensorRT's times of kernels are kept; None for one in the workspace.
+        rrs: how TensorRT computes RRS, "plugin", "native" or "auto"; None keeps what was prepared.
         require_signature: files of public keys, one of which has to have signed the prepared bundle, and one
             at hand whose engine is to be kept; None for any.
     """
@@ -43,6 +47,7 @@ class TargetOptions:
     target_fpr: float | None = None
     engine: Mapping[str, Any] = field(default_factory=dict)
     timing_cache: Path | None = None
+    rrs: str | None = None
     require_signature: Sequence[Path] | None = None
 
 
@@ -68,6 +73,7 @@ def build_on_target(
     Raises:
         BundleError: not a prepared bundle, damaged, or not signed as required.
         BackendError: its backend is missing here; the engine did not build, load or run.
+        KernelError: RRS shall be computed by our kernels, and the bundle carries none for this GPU.
         ConfigError: settings of TensorRT's builder for another backend.
         GateError: the engine does not answer as it should.
     """
@@ -77,7 +83,8 @@ def build_on_target(
     prepared = load_bundle(folder, wanted.require_signature)
     carried = read_carried(prepared)
     stated = prepared.manifest
-    if stated.backend != "tensorrt" and (wanted.engine or wanted.timing_cache is not None):
+    settings = (wanted.engine or None, wanted.timing_cache, wanted.rrs)
+    if stated.backend != "tensorrt" and any(setting is not None for setting in settings):
         raise ConfigError(f"settings of TensorRT's builder mean nothing to {stated.backend}: leave them out.")
     require_backend(stated.backend, stated.precision)
     paths = workspace.category(stated.category)
@@ -86,8 +93,19 @@ def build_on_target(
         what = f"building the {stated.backend} engine"
         report(what, 0, 1)
         if stated.backend == "tensorrt":
-            cache = wanted.timing_cache or workspace.root / TIMING_CACHES
-            built = _plan(prepared, Path(scratch), paths, wanted, cache, report, say)
+            job = PlanJob(
+                folder=Path(scratch),
+                precision=stated.precision,
+                options=engine_options(prepared, wanted.engine),
+                calibration_sha256=stated.calibration.list_sha256 if stated.calibration else None,
+                timing_cache=wanted.timing_cache or workspace.root / TIMING_CACHES,
+                at_hand=paths.bundle("tensorrt", stated.precision),
+                progress=report,
+                tell=say,
+                require_signature=wanted.require_signature,
+            )
+            trt = import_backend("tensorrt", stated.precision)
+            built = plan_prepared(trt, target_here(trt), prepared, job, wanted.rrs)
         else:
             graph = prepared.engine_path
             built = Engine(engine_files(graph, Path(scratch), stated.backend, stated.precision))
@@ -110,31 +128,26 @@ def engine_options(prepared: Bundle, changes: Mapping[str, Any]) -> EngineOption
         ) from error
 
 
-def _plan(
-    prepared: Bundle,
-    scratch: Path,
-    paths: CategoryPaths,
-    wanted: TargetOptions,
-    timing_cache: Path,
-    report: Progress,
-    tell: Tell,
+def plan_prepared(
+    trt: Any, target: EngineTarget, prepared: Bundle, job: PlanJob, rrs: str | None = None
 ) -> Engine:
-    stated = prepared.manifest
-    trt = import_backend("tensorrt", stated.precision)
-    plan = plan_from_graph(
-        trt,
-        target_here(trt),
-        prepared.engine_path,
-        scratch,
-        stated.precision,
-        engine_options(prepared, wanted.engine),
-        calibration_sha256=stated.calibration.list_sha256 if stated.calibration else None,
-        timing_cache=timing_cache,
-        at_hand=paths.bundle("tensorrt", stated.precision),
-        progress=report,
-        tell=tell,
-        require_signature=wanted.require_signature,
-    )
+    """The TensorRT engine of a prepared bundle, with RRS by the kernels it carries where they are to be used.
+
+    Args:
+        trt: the module, `tensorrt` or `tensorrt_rtx`.
+        target: this machine.
+        prepared: the bundle.
+        job: what to build.
+        rrs: "plugin", "native" or "auto"; None keeps what was prepared.
+
+    Raises:
+        BackendError, ExportError, KernelError: see `choose_rrs` and `plan_from_graph`.
+    """
+    wanted = rrs or _preparation(prepared).rrs
+    find = partial(carried_plugin, prepared)
+    capability, portable = target.compute_capability, job.options.portable
+    chosen = choose_rrs(wanted, trt, capability, prepared.engine_path, find, portable)
+    plan = plan_from_graph(trt, target, chosen, job)
     return Engine(plan.files, plan.key, plan.notes)
 
 

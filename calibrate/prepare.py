@@ -12,9 +12,10 @@ import onnxruntime
 from realnet_edge.bundle import GPU_BACKENDS, Bundle, Manifest, Preparation, write_bundle
 from realnet_edge.calibrate.build import BuildOptions, described, quantised
 from realnet_edge.calibrate.carried import HELD_OUT_NAME, PARITY_NAME, Carried, Images, write_carried
+from realnet_edge.calibrate.carried_kernels import CarriedRrs, carry_rrs
 from realnet_edge.calibrate.engine_files import Engine, graph_files
 from realnet_edge.calibrate.measure import Progress
-from realnet_edge.calibrate.rrs_choice import PLUGIN
+from realnet_edge.calibrate.rrs_choice import NATIVE, check_mode
 from realnet_edge.calibrate.sources import PARITY_IMAGES, Sources, ensure_onnx, open_sources
 from realnet_edge.calibrate.tensorrt_build import graph_in_precision
 from realnet_edge.errors import ConfigError
@@ -22,7 +23,7 @@ from realnet_edge.export import TorchRunner
 from realnet_edge.export.onnx_export import MODEL_NAME
 from realnet_edge.imaging import load_batch
 from realnet_edge.runtime import Prediction, check_precision
-from realnet_edge.workspace import Workspace
+from realnet_edge.workspace import KERNELS, Workspace
 
 NOT_BUILT = "not built yet"
 # How far an engine may be from FP32 PyTorch: as many times as far as its own graph is in ONNX Runtime, plus
@@ -43,9 +44,9 @@ def prepare_bundle(
 ) -> Bundle:
     """Write what another machine builds an engine from; the backend need not be here.
 
-    The bundle holds the graph in its final precision; a few images with FP32 PyTorch's answers and how far
-    the engine may be from these; and the held-out good images, for the threshold is one of the target's own
-    engine.
+    The bundle holds the graph in its final precision, and RRS's kernels where there are any; a few images
+    with FP32 PyTorch's answers and how far the engine may be from these; and the held-out good images, for
+    the threshold is one of the target's own engine.
 
     Args:
         workspace: where checkpoint, graph and prepared bundle lie.
@@ -59,17 +60,15 @@ def prepare_bundle(
     Raises:
         BackendError: a backend that cannot do the precision.
         ConfigError: settings of TensorRT's builder for another backend.
+        KernelError: kernels were asked for and there are none, see `carry_rrs`.
         CheckpointError, DataError, ExportError: as `build_bundle`.
     """
     wanted = options or BuildOptions()
     report = progress or (lambda what, done, total: None)
     check_precision(backend, precision)
-    if backend != "tensorrt" and wanted.engine is not None:
+    check_mode(wanted.rrs, backend)
+    if backend != "tensorrt" and (wanted.engine is not None or wanted.kernels is not None):
         raise ConfigError(f"settings of TensorRT's builder mean nothing to {backend}: leave them out.")
-    if wanted.rrs == PLUGIN or wanted.kernels is not None:
-        raise ConfigError(
-            "engines of prepared bundles compute RRS by TensorRT's own layers: leave --rrs and --kernels out."
-        )
     sources = open_sources(workspace, category, data_root)
     report("exporting and checking the graph", 0, 1)
     graph, _, _ = ensure_onnx(sources, wanted.tolerance)
@@ -80,15 +79,19 @@ def prepare_bundle(
             graph = quantised(graph, Path(scratch, "int8", MODEL_NAME), images, backend, wanted)
         if backend in GPU_BACKENDS:
             graph = graph_in_precision(graph, Path(scratch), precision)
+        rrs = CarriedRrs(graph, {})
+        if backend == "tensorrt":
+            kernels, given = wanted.kernels or workspace.root / KERNELS, wanted.kernels is not None
+            rrs = carry_rrs(wanted.rrs, graph, Path(scratch), kernels, given, wanted.builder.portable)
         carried = _carried(sources, report)
         report("checking the graph in ONNX Runtime", 0, 1)
         # TF32 has the 10 bits of fraction that FP16 has.
         narrow = backend == "tensorrt" and wanted.builder.tf32
-        limits = _limits(carried, graph, FLOORS["fp16" if narrow else precision])
+        limits = _limits(carried, rrs.graph, FLOORS["fp16" if narrow else precision])
         report("checking the graph in ONNX Runtime", 1, 1)
-        files = {file.name: file for file in graph_files(graph)}
+        files = {file.name: file for file in (*graph_files(rrs.graph), *rrs.kernels.values())}
         files |= write_carried(Path(scratch), carried)
-        manifest = _manifest(sources, backend, precision, wanted, files, limits)
+        manifest = _manifest(sources, backend, precision, wanted, files, limits, rrs.kernels)
         return write_bundle(sources.paths.prepared(backend, precision), files, manifest)
 
 
@@ -143,6 +146,7 @@ def _manifest(
     wanted: BuildOptions,
     files: dict[str, Path],
     limits: tuple[float, float],
+    kernels: dict[str, Path],
 ) -> Manifest:
     preparation = Preparation(
         parity=PARITY_NAME,
@@ -152,6 +156,8 @@ def _manifest(
         target_fpr=wanted.target_fpr,
         profile=wanted.builder.batch,
         settings=wanted.builder.settings() if backend == "tensorrt" else {},
+        rrs=wanted.rrs if backend == "tensorrt" else NATIVE,
+        kernels={sm: file.name for sm, file in kernels.items()},
     )
     return dataclasses.replace(
         described(sources, backend, precision, wanted, Engine(files)),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from realnet_edge.bundle.preparation import RRS_MODES
 from realnet_edge.errors import BackendError, ConfigError, ExportError, KernelError
 from realnet_edge.kernels.kernel_set import KernelSet, load_kernel_set
 from realnet_edge.runtime.tensorrt import versions
 
-AUTO, PLUGIN, NATIVE = "auto", "plugin", "native"
-RRS_MODES = (AUTO, PLUGIN, NATIVE)
+AUTO, PLUGIN, NATIVE = RRS_MODES
+# For a compute capability, 87 for 8.7: code for it, and the graph whose RRS is one node.
+FindPlugin = Callable[[int], tuple[KernelSet, Path]]
 
 
 @dataclass(frozen=True)
@@ -41,13 +44,7 @@ class RrsChoice:
 
 
 def choose_rrs(
-    wanted: str,
-    trt: Any,
-    compute_capability: str,
-    graph: Path,
-    folder: Path,
-    kernels: Path,
-    portable: bool = False,
+    wanted: str, trt: Any, compute_capability: str, graph: Path, find: FindPlugin, portable: bool = False
 ) -> RrsChoice:
     """Take the plugin where it was asked for, or can be used.
 
@@ -56,8 +53,7 @@ def choose_rrs(
         trt: the module, `tensorrt` or `tensorrt_rtx`.
         compute_capability: of the GPU, such as "8.7".
         graph: ONNX file in the precision that was asked for.
-        folder: takes the graph with RRS as one node; must not be that of `graph`.
-        kernels: folder of kernels that were compiled ahead of time.
+        find: where the plugin's code and graph come from, such as `compiled_plugin` with what it needs.
         portable: the engine shall also run on other GPUs or releases.
 
     Raises:
@@ -66,19 +62,41 @@ def choose_rrs(
     check_mode(wanted)
     if wanted == NATIVE:
         return RrsChoice(NATIVE, "asked for", graph)
+    sm = int(compute_capability.replace(".", ""))
     try:
-        if portable:
-            raise BackendError(
-                "RRS's kernels are code for one GPU, and its plugin is registered with one release: an engine"
-                " for others has none. Leave --hardware-compatible and --version-compatible out, or --rrs."
-            )
-        code, gathered = _plugin(trt, compute_capability, graph, folder / graph.name, kernels)
+        check_portable(portable)
+        if (reason := versions.why_no_plugin(trt)) is not None:
+            raise BackendError(f"RRS cannot be a plugin: {reason}. Build with --rrs native.")
+        versions.prepare_plugins(trt)
+        code, gathered = find(sm)
     except (BackendError, ConfigError, ExportError, KernelError) as error:
         if wanted == PLUGIN:
             raise
         return RrsChoice(NATIVE, f"the plugin cannot be used ({error})", graph)
-    why = "asked for" if wanted == PLUGIN else f"there are kernels for SM {_sm(compute_capability)}"
+    why = "asked for" if wanted == PLUGIN else f"there are kernels for SM {sm}"
     return RrsChoice(PLUGIN, why, gathered, code)
+
+
+def compiled_plugin(graph: Path, target: Path, kernels: Path, sm: int) -> tuple[KernelSet, Path]:
+    """The plugin from kernels that were compiled ahead of time; `choose_rrs` gives the last argument.
+
+    Args:
+        graph: ONNX file in the precision that was asked for.
+        target: the graph with RRS as one node, to be made in a folder of its own.
+        kernels: folder of compiled kernels.
+        sm: compute capability, 87 for 8.7.
+
+    Raises:
+        ConfigError, ExportError, KernelError: no such GPU, kernels or RRS.
+    """
+    # Before the graph is looked into: nobody has kernels who did not compile any.
+    if not (kernels / f"sm_{sm}").is_dir():
+        load_kernel_set(kernels, sm, ("rrs_rank_max",))
+    # Not above: it needs onnx, which a machine that builds the engine of a prepared bundle does not have.
+    from realnet_edge.export.rrs_function import gather_rrs
+
+    node = gather_rrs(graph, target)
+    return load_kernel_set(kernels, sm, node.settings.kernels(node.blocks, node.read)), target
 
 
 def check_mode(wanted: str, backend: str = "tensorrt") -> None:
@@ -96,23 +114,14 @@ def check_mode(wanted: str, backend: str = "tensorrt") -> None:
         )
 
 
-def _plugin(
-    trt: Any, compute_capability: str, graph: Path, target: Path, kernels: Path
-) -> tuple[KernelSet, Path]:
-    reason = versions.why_no_plugin(trt)
-    if reason is not None:
-        raise BackendError(f"RRS cannot be a plugin: {reason}. Build with --rrs native.")
-    versions.prepare_plugins(trt)
-    # Before the graph is looked into: nobody has kernels who did not compile any.
-    if not (kernels / f"sm_{_sm(compute_capability)}").is_dir():
-        load_kernel_set(kernels, _sm(compute_capability), ("rrs_rank_max",))
-    # Not above: it needs onnx, which a machine that builds the engine of a prepared bundle does not have.
-    from realnet_edge.export.rrs_function import gather_rrs
+def check_portable(portable: bool) -> None:
+    """Refuse the plugin for an engine that shall also run on other GPUs or releases.
 
-    node = gather_rrs(graph, target)
-    names = node.settings.kernels(node.blocks, node.read)
-    return load_kernel_set(kernels, _sm(compute_capability), names), target
-
-
-def _sm(compute_capability: str) -> int:
-    return int(compute_capability.replace(".", ""))
+    Raises:
+        BackendError: the message says why.
+    """
+    if portable:
+        raise BackendError(
+            "RRS's kernels are code for one GPU, and its plugin is registered with one release: an engine"
+            " for others has none. Leave --hardware-compatible and --version-compatible out, or --rrs."
+        )

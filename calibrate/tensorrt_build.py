@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from realnet_edge.bundle import EngineKey, EngineTarget, changed, load_bundle
 from realnet_edge.calibrate.engine_files import graph_files
-from realnet_edge.calibrate.rrs_choice import NATIVE, choose_rrs
+from realnet_edge.calibrate.rrs_choice import RrsChoice, choose_rrs, compiled_plugin
 from realnet_edge.errors import BundleError
 from realnet_edge.files import sha256_file
-from realnet_edge.kernels.kernel_set import KernelSet
 from realnet_edge.runtime.backends import import_backend
 from realnet_edge.runtime.tensorrt import EngineBuild, EngineOptions, engine_from_onnx
 from realnet_edge.runtime.tensorrt.progress import Progress
@@ -39,25 +39,11 @@ class PlanBuild:
     notes: dict[str, Any]
 
 
-def plan_from_onnx(
-    source: Path,
-    folder: Path,
-    precision: str,
-    options: EngineOptions,
-    *,
-    calibration_sha256: str | None,
-    timing_cache: Path,
-    at_hand: Path,
-    progress: Progress,
-    tell: Tell,
-    rrs: str = NATIVE,
-    kernels: Path = Path(),
-    require_signature: Sequence[Path] | None = None,
-) -> PlanBuild:
-    """Build an engine for this machine's GPU, unless the bundle at hand has the very same one.
+@dataclass(frozen=True)
+class PlanJob:
+    """Which engine is to be built, and where.
 
-    Args:
-        source: FP32 ONNX, or symmetric int8 Q/DQ ONNX for int8.
+    Attributes:
         folder: existing folder for what is made.
         precision: "fp32", "fp16" or "int8"; the latter two compute the rest in FP16.
         options: batches and settings of the builder.
@@ -66,83 +52,79 @@ def plan_from_onnx(
         at_hand: folder of the bundle that would be replaced, whether it is there or not.
         progress: told of the share that is done.
         tell: told how RRS is computed, why the engine is built anew, and what the build took.
-        rrs, kernels: how RRS shall be computed, and the folder of compiled kernels, see `choose_rrs`.
         require_signature: files of public keys, one of which has to have signed the bundle at hand, or its
             engine is not kept; None keeps any that fits.
+    """
+
+    folder: Path
+    precision: str
+    options: EngineOptions
+    calibration_sha256: str | None
+    timing_cache: Path
+    at_hand: Path
+    progress: Progress
+    tell: Tell
+    require_signature: Sequence[Path] | None = None
+
+
+def plan_from_onnx(source: Path, job: PlanJob, rrs: str, kernels: Path) -> PlanBuild:
+    """Build an engine for this machine's GPU, unless the bundle at hand has the very same one.
+
+    Args:
+        source: FP32 ONNX, or symmetric int8 Q/DQ ONNX for int8.
+        job: what to build.
+        rrs: how RRS shall be computed, see `choose_rrs`.
+        kernels: folder of compiled kernels.
 
     Raises:
         BackendError, ExportError, ConfigError: see `engine_from_onnx`; also no TensorRT or no GPU here.
         KernelError: see `choose_rrs`.
     """
-    trt = import_backend("tensorrt", precision)
+    trt = import_backend("tensorrt", job.precision)
     target = target_here(trt)
-    graph = graph_in_precision(source, folder, precision)
-    portable = options.hardware_compatible or options.version_compatible
-    chosen = choose_rrs(rrs, trt, target.compute_capability, graph, folder / "rrs", kernels, portable)
-    tell(str(chosen))
-    plan = plan_from_graph(
-        trt,
-        target,
-        chosen.graph,
-        folder,
-        precision,
-        options,
-        calibration_sha256=calibration_sha256,
-        timing_cache=timing_cache,
-        at_hand=at_hand,
-        progress=progress,
-        tell=tell,
-        kernels=chosen.kernels,
-        require_signature=require_signature,
-    )
-    return replace(plan, notes={"rrs": chosen.note, **plan.notes})
+    graph = graph_in_precision(source, job.folder, job.precision)
+    find = partial(compiled_plugin, graph, job.folder / "rrs" / graph.name, kernels)
+    chosen = choose_rrs(rrs, trt, target.compute_capability, graph, find, job.options.portable)
+    return plan_from_graph(trt, target, chosen, job)
 
 
-def plan_from_graph(
-    trt: Any,
-    target: EngineTarget,
-    graph: Path,
-    folder: Path,
-    precision: str,
-    options: EngineOptions,
-    *,
-    calibration_sha256: str | None,
-    timing_cache: Path,
-    at_hand: Path,
-    progress: Progress,
-    tell: Tell,
-    kernels: KernelSet | None = None,
-    require_signature: Sequence[Path] | None = None,
-) -> PlanBuild:
+def plan_from_graph(trt: Any, target: EngineTarget, rrs: RrsChoice, job: PlanJob) -> PlanBuild:
     """`plan_from_onnx` for a graph whose types are settled; needs neither torch nor onnx.
 
     Args:
         trt: the module, `tensorrt` or `tensorrt_rtx`.
         target: this machine, as `target_here` describes it.
-        graph: ONNX file in the precision that was asked for; external data lie beside it.
-        kernels: what RRS's plugin launches; None for a graph whose RRS TensorRT computes by its own layers.
+        rrs: how RRS is computed, and the graph for it in the precision of the job; external data lie beside.
+        job: what to build.
 
-    The other arguments and errors are those of `plan_from_onnx`.
+    Raises:
+        BackendError, ExportError, ConfigError: see `engine_from_onnx`.
     """
+    job.tell(str(rrs))
     key = EngineKey(
         target=target,
-        graph_sha256=sha256_graph(graph),
-        precision=precision,
-        profile=options.batch,
-        settings=options.settings(),
-        calibration_sha256=calibration_sha256,
-        plugins_sha256=None if kernels is None else kernels.sha256,
+        graph_sha256=sha256_graph(rrs.graph),
+        precision=job.precision,
+        profile=job.options.batch,
+        settings=job.options.settings(),
+        calibration_sha256=job.calibration_sha256,
+        plugins_sha256=None if rrs.kernels is None else rrs.kernels.sha256,
     )
-    reusable = reusable_engine(at_hand, key, tell, require_signature)
+    reusable = reusable_engine(job.at_hand, key, job.tell, job.require_signature)
     if reusable is not None:
-        return PlanBuild({ENGINE_NAME: reusable}, key, {})
-    plan = folder / ENGINE_NAME
-    cache = timing_cache / timing_cache_name(target)
+        return PlanBuild({ENGINE_NAME: reusable}, key, {"rrs": rrs.note})
+    plan = job.folder / ENGINE_NAME
     build = engine_from_onnx(
-        trt, graph, plan, options, kernels=kernels, timing_cache=cache, progress=progress
+        trt,
+        rrs.graph,
+        plan,
+        job.options,
+        kernels=rrs.kernels,
+        timing_cache=job.timing_cache / timing_cache_name(target),
+        progress=job.progress,
     )
-    tell(describe_build(describe(trt), build))
-    return PlanBuild({ENGINE_NAME: plan}, key, {"engine_build": vars(build)})
+    job.tell(describe_build(describe(trt), build))
+    return PlanBuild({ENGINE_NAME: plan}, key, {"rrs": rrs.note, "engine_build": vars(build)})
 
 
 def graph_in_precision(source: Path, folder: Path, precision: str) -> Path:

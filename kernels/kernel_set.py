@@ -12,6 +12,7 @@ from pathlib import Path
 from realnet_edge.errors import KernelError
 from realnet_edge.kernels.catalogue import find_kernels
 from realnet_edge.kernels.compiled import CUBIN, CompiledKernel, load_compiled
+from realnet_edge.kernels.spec import KernelSpec
 from realnet_edge.kernels.targets import find_target
 
 # Blocks of threads get no more shared memory than this unless they ask for it, which no launcher here does.
@@ -41,6 +42,17 @@ class KernelSet:
     def sha256(self) -> str:
         """Hash of everything that is launched and of how it is launched."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def check_version(self) -> None:
+        """Refuse code that takes other arguments than this version launches it with.
+
+        Raises:
+            KernelError: another version of the package compiled it.
+            ConfigError: this version has no kernel of that name.
+        """
+        for spec in find_kernels(tuple(self.kernels)):
+            if not _is_current(self[spec.name].about, spec):
+                raise KernelError(f"kernel {spec.name} was compiled by another version of realnet-edge.")
 
     def to_bytes(self) -> bytes:
         """As an engine carries it."""
@@ -100,12 +112,16 @@ def load_kernel_set(folder: Path, sm: int, names: Collection[str]) -> KernelSet:
         file = where / f"{spec.name}.{CUBIN}"
         if CUBIN not in about.kinds:
             raise KernelError(f"{file} was not written, only PTX: {command} --cubin")
-        # Without Triton the source cannot be compared, what the launcher relies on can.
-        if (about.parameters, about.constants) != (spec.parameters, dict(spec.constants)):
+        if not _is_current(about, spec):
             raise KernelError(f"{file} was compiled by another version of realnet-edge: {command}")
         kernels[spec.name] = LoadedKernel(about, file.read_bytes())
         _check(spec.name, kernels[spec.name])
     return KernelSet(kernels)
+
+
+def _is_current(about: CompiledKernel, spec: KernelSpec) -> bool:
+    """Without Triton the source cannot be compared, what the launcher relies on can."""
+    return (about.parameters, about.constants) == (spec.parameters, dict(spec.constants))
 
 
 def _named(names: Collection[str]) -> str:

@@ -88,6 +88,13 @@ class Fields:
             raise self._refuse(key, "an object")
         return dict(value)
 
+    def names(self, key: str) -> dict[str, str]:
+        """An object whose values are non-empty strings."""
+        value = self.mapping(key)
+        if not all(isinstance(name, str) and name for name in value.values()):
+            raise self._refuse(key, "an object of non-empty strings")
+        return value
+
     def digest(self, key: str) -> str:
         """A hexadecimal SHA-256."""
         value = self._document[key]

@@ -252,6 +252,7 @@ def _check_listed(manifest: Manifest) -> None:
     named = {"engine": manifest.engine}
     if (prepared := manifest.preparation) is not None:
         named |= {"preparation.parity": prepared.parity, "preparation.held_out": prepared.held_out}
+        named |= {f"preparation.kernels.{sm}": name for sm, name in prepared.kernels.items()}
     for key, name in named.items():
         if name not in manifest.files:
             listed = ", ".join(manifest.files)

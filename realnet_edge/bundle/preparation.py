@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from realnet_edge.bundle.fields import Fields
+
+RRS_MODES = ("auto", "plugin", "native")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +24,9 @@ class Preparation:
         target_fpr: false-positive rate that the threshold is set for, within (0, 1).
         profile: smallest, optimal and largest batch.
         settings: of TensorRT's builder, name -> value; empty for other backends.
+        rrs: how TensorRT shall compute RRS where the target says nothing: "auto", "plugin" or "native".
+        kernels: compute capability, "87" for 8.7 -> name of the file with RRS's kernels for it. Where there
+            are any the graph holds RRS as one node.
     """
 
     parity: str
@@ -31,11 +36,16 @@ class Preparation:
     target_fpr: float
     profile: tuple[int, int, int]
     settings: Mapping[str, Any]
+    rrs: str = "native"
+    kernels: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, document: object) -> Preparation:
         """Read and check; raises BundleError naming the key."""
         names = tuple(item.name for item in dataclasses.fields(cls))
+        if isinstance(document, dict):
+            # Bundles from before kernels could travel do not have these.
+            document = {"rrs": "native", "kernels": {}, **document}
         read = Fields(document, "manifest.preparation", names)
         low, best, high = read.integers("profile", 3, 1)
         return cls(
@@ -46,4 +56,6 @@ class Preparation:
             target_fpr=read.number("target_fpr", 0.0, 1.0),
             profile=(low, best, high),
             settings=read.mapping("settings"),
+            rrs=read.choice("rrs", RRS_MODES),
+            kernels=read.names("kernels"),
         )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 # All others were settled when the bundle was prepared. TensorRT's own, by the names of their fields, too.
-_SETTLED_HERE = ("on_target", "workspace", "fpr", "timing_cache", "require_signature", "as_json")
+_SETTLED_HERE = ("on_target", "workspace", "fpr", "timing_cache", "rrs", "require_signature", "as_json")
 
 _prepare = click.option(
     "--prepare", is_flag=True, help="Build nothing: write what another machine builds the engine from."
@@ -62,6 +62,9 @@ def write_prepared(
         )
     size = sum(file.stat().st_size for file in bundle.path.iterdir()) / 1e6
     say(f"{bundle.path}: prepared for {backend} {precision}, {size:.0f} MB with the held-out good images")
+    prepared = bundle.manifest.preparation
+    if prepared is not None and prepared.kernels:
+        say(f"With kernels of ours for RRS on SM {', '.join(prepared.kernels)}")
     command = f"realnet-edge build --on-target {bundle.path.name}"
     say(f"Copy the folder to the machine that shall run it, and there: {command}")
     if as_json:
@@ -98,6 +101,7 @@ def build_prepared(
         target_fpr=context.params["fpr"] if "fpr" in given else None,
         engine={name: value for name, value in engine.items() if value is not None},
         timing_cache=context.params["timing_cache"],
+        rrs=context.params["rrs"] if "rrs" in given else None,
         require_signature=context.params["require_signature"],
     )
     with step_bar() as progress:

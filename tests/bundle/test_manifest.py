@@ -200,7 +200,11 @@ def test_a_prepared_bundle_has_no_engine_and_all_that_one_is_built_from(
         "settings": {"tf32": False},
     }
     prepared = {**stated, "engine_key": None, "files": files, "preparation": preparation}
-    assert Manifest.from_dict(json.loads(json.dumps(prepared))).to_dict() == prepared
+    plain = {**preparation, "rrs": "native", "kernels": {}}
+    # Written before kernels could travel.
+    read = Manifest.from_dict(json.loads(json.dumps(prepared)))
+    assert read.to_dict() == {**prepared, "preparation": plain}
+    assert Manifest.from_dict(json.loads(json.dumps(read.to_dict()))) == read
     for change, says in (
         ({"engine_key": stated["engine_key"]}, "engine_key is there for tensorrt"),
         ({"files": stated["files"]}, r"preparation\.parity is 'parity\.npz', which is not among its files"),
@@ -208,6 +212,12 @@ def test_a_prepared_bundle_has_no_engine_and_all_that_one_is_built_from(
         ({"preparation": {**preparation, "map_mean_abs": -1}}, r"preparation\.map_mean_abs is -1"),
         ({"preparation": {**preparation, "profile": [1, 4]}}, r"preparation\.profile is \[1, 4\]"),
         ({"preparation": {"parity": "parity.npz"}}, "preparation: missing held_out"),
+        ({"preparation": {**plain, "rrs": "fast"}}, r"preparation\.rrs is 'fast'"),
+        ({"preparation": {**plain, "kernels": {"87": 1}}}, r"preparation\.kernels is .* object of non-empty"),
+        (
+            {"preparation": {**plain, "kernels": {"87": "code.json"}}},
+            r"preparation\.kernels\.87 is 'code\.json', which is not among its files",
+        ),
     ):
         with pytest.raises(BundleError, match=says):
             Manifest.from_dict({**prepared, **change})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,10 @@ import torch
 from realnet_edge.calibrate import Sources, ensure_onnx, open_sources
 from realnet_edge.config import ModelConfig
 from realnet_edge.data import CategoryData, Splits, load_category
+from realnet_edge.files import write_json
 from realnet_edge.imaging import load_batch
+from realnet_edge.kernels.kernel_set import KernelSet
+from realnet_edge.kernels.rrs_call import RrsSettings
 from realnet_edge.model import RealNet
 from realnet_edge.model.backbone import load_pretrained
 from realnet_edge.model.checkpoint import Checkpoint, save_checkpoint
@@ -77,3 +81,17 @@ def sources(workspace: Workspace) -> Sources:
 def graph(sources: Sources) -> Path:
     """The exported FP32 ONNX file, in the workspace."""
     return ensure_onnx(sources)[0]
+
+
+@pytest.fixture(scope="session")
+def write_kernels(uncompiled: Callable[..., KernelSet]) -> Callable[[Path], Path]:
+    """`write_kernels(folder)`: for an Orin and the category's network, two blocks in float32."""
+    names = RrsSettings(8, 8, 0, 0, 1e-5).kernels(2, "f32")
+
+    def write(folder: Path) -> Path:
+        for name, kernel in uncompiled(names).kernels.items():
+            write_json(folder / "sm_87" / f"{name}.json", kernel.about.to_dict())
+            (folder / "sm_87" / f"{name}.cubin").write_bytes(kernel.cubin)
+        return folder
+
+    return write

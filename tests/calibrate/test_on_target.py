@@ -7,7 +7,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -33,10 +35,14 @@ from realnet_edge.calibrate import (
     prepare_bundle,
 )
 from realnet_edge.calibrate.carried import read_carried
+from realnet_edge.calibrate.carried_kernels import carried_plugin
+from realnet_edge.calibrate.rrs_choice import choose_rrs
 from realnet_edge.cli.main import cli
-from realnet_edge.errors import BackendError, BundleError, GateError
+from realnet_edge.errors import BackendError, BundleError, ConfigError, GateError, KernelError
 from realnet_edge.export import TorchRunner
 from realnet_edge.imaging import load_batch
+from realnet_edge.kernels.kernel_set import KernelSet, load_kernel_set
+from realnet_edge.kernels.rrs_call import RrsSettings
 from realnet_edge.runtime import detect, open_runner
 from realnet_edge.runtime.tensorrt import EngineOptions
 from realnet_edge.workspace import Workspace
@@ -265,6 +271,7 @@ def test_a_prepared_bundle_does_not_run_and_a_finished_one_is_not_built_again(
         (["--on-target", "b", "--category", "screw"], "--category: settled when the bundle was prepared"),
         (["--on-target", "b", "--exclude", "x", "--max-batch", "4"], "--exclude, --max-batch: settled"),
         (["--on-target", "b", "--prepare", "--tf32"], "--prepare, --tf32: settled"),
+        (["--on-target", "b", "--kernels", "k", "--rrs", "auto"], "--kernels: settled"),
         (["--category", "screw", "--precision", "int8", "--prepare"], "--prepare needs --backend"),
         (["--category", "screw"], "Give --category and --precision"),
     ],
@@ -302,23 +309,39 @@ from pathlib import Path
 import tensorrt_rtx
 from realnet_edge.bundle import EngineTarget, load_bundle
 from realnet_edge.calibrate.on_target import engine_options
-from realnet_edge.calibrate.tensorrt_build import plan_from_graph
+from realnet_edge.calibrate.tensorrt_build import PlanJob
+from realnet_edge.calibrate.on_target import plan_prepared
 prepared, folder = load_bundle(Path(sys.argv[1])), Path(sys.argv[2])
 stated, said = prepared.manifest, []
-plan = plan_from_graph(
-    tensorrt_rtx,
-    EngineTarget("tensorrt_rtx", tensorrt_rtx.__version__, "no GPU", "8.9", "13.0"),
-    prepared.engine_path,
-    folder,
-    stated.precision,
-    engine_options(prepared, {"builder_level": 0}),
+job = PlanJob(
+    folder=folder,
+    precision=stated.precision,
+    options=engine_options(prepared, {"builder_level": 0}),
     calibration_sha256=stated.calibration and stated.calibration.list_sha256,
     timing_cache=folder,
     at_hand=folder / "none",
     progress=lambda what, done, total: None,
     tell=said.append,
 )
-print(json.dumps([plan.key.profile, plan.key.settings, plan.notes["engine_build"]["size"], said]))
+here = EngineTarget("tensorrt_rtx", tensorrt_rtx.__version__, "no GPU", sys.argv[3], "13.0")
+plan = plan_prepared(tensorrt_rtx, here, prepared, job)
+print(json.dumps([plan.key.profile, plan.key.settings, plan.notes, plan.key.plugins_sha256, said]))
+"""
+_PARSE = """
+from functools import partial
+from pathlib import Path
+import tensorrt_rtx as trt
+from realnet_edge.bundle import load_bundle
+from realnet_edge.calibrate.carried_kernels import carried_plugin
+from realnet_edge.calibrate.rrs_choice import choose_rrs
+from realnet_edge.runtime.tensorrt import network_from_onnx
+from realnet_edge.runtime.tensorrt.plugins import has_plugin, rrs_registered
+prepared = load_bundle(Path(sys.argv[1]))
+chosen = choose_rrs("auto", trt, "8.7", prepared.engine_path, partial(carried_plugin, prepared))
+with rrs_registered(trt, chosen.kernels):
+    print(has_plugin(trt, network_from_onnx(trt, chosen.graph, plugin=True).network))
+native = choose_rrs("native", trt, "8.7", prepared.engine_path, partial(carried_plugin, prepared))
+print(has_plugin(trt, network_from_onnx(trt, native.graph).network))
 """
 
 
@@ -344,12 +367,123 @@ def test_tensorrt_builds_the_prepared_graph_without_torch_or_onnx(
 ) -> None:
     pytest.importorskip("tensorrt_rtx", reason="needs tensorrt_rtx")
     source = prepared("tensorrt", "int8") if whole else toy_prepared(toy_bundle, tmp_path)
-    profile, settings, size, said = json.loads(clean(_PLAN, source.path, tmp_path).stdout)
+    profile, settings, notes, plugins, said = json.loads(clean(_PLAN, source.path, tmp_path, "8.9").stdout)
     assert profile == list(source.manifest.preparation.profile)  # type: ignore[union-attr]
     # What was prepared, but for what is settled here.
     assert settings == {**source.manifest.preparation.settings, "builder_level": 0}  # type: ignore[union-attr]
-    assert (tmp_path / "model.plan").stat().st_size == size
-    assert "layers in" in said[0]
+    assert (tmp_path / "model.plan").stat().st_size == notes["engine_build"]["size"]
+    assert (notes["rrs"]["used"], plugins) == ("native", None)
+    assert "TensorRT's own layers" in said[0]
+    assert "layers in" in said[1]
+
+
+@pytest.fixture(scope="module")
+def kernels(write_kernels: Callable[[Path], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_kernels(tmp_path_factory.mktemp("kernels"))
+
+
+@pytest.fixture(scope="module")
+def prepared_with_kernels(workspace: Workspace, kernels: Path) -> Bundle:
+    """For TensorRT at FP32, with kernels for an Orin."""
+    return prepare_bundle(workspace, "screw", "fp32", "tensorrt", options=BuildOptions(kernels=kernels))
+
+
+def test_kernels_travel_and_the_target_chooses(prepared_with_kernels: Bundle, kernels: Path) -> None:
+    bundle = load_bundle(prepared_with_kernels.path)
+    stated = bundle.manifest.preparation
+    assert stated is not None
+    assert (stated.rrs, stated.kernels) == ("auto", {"87": "kernels-sm87.json"})
+    nodes = onnx.load(bundle.engine_path).graph.node
+    assert [node.op_type for node in nodes if node.domain == "realnet_edge"] == ["RRS"]
+    # Any release that has the interface, of which the choice asks no more.
+    trt = SimpleNamespace(__name__="tensorrt", __version__="10.3.0", IPluginCreatorV3One=object)
+    choose = partial(choose_rrs, graph=bundle.engine_path, find=partial(carried_plugin, bundle))
+    taken = choose("auto", trt, "8.7")
+    assert (taken.note, taken.graph) == (
+        {"used": "plugin", "why": "there are kernels for SM 87"},
+        bundle.engine_path,
+    )
+    names = RrsSettings(8, 8, 0, 0, 1e-5).kernels(2, "f32")
+    assert taken.kernels is not None
+    assert taken.kernels.sha256 == load_kernel_set(kernels, 87, names).sha256
+    assert choose("native", trt, "8.7").note == {"used": "native", "why": "asked for"}
+    other = choose("auto", trt, "11.0")
+    assert other.used == "native"
+    assert "carries no kernels for SM 110 (it has: 87)" in other.why
+    with pytest.raises(KernelError, match=r"SM 110 .*--sm 110 .*prepare it again with --kernels"):
+        choose("plugin", trt, "11.0")
+    assert choose("auto", trt, "8.7", portable=True).used == "native"
+
+
+def test_a_bundle_without_kernels_has_tensorrts_layers(prepared: Prepare) -> None:
+    bundle = prepared("tensorrt", "int8")
+    with pytest.raises(KernelError, match=r"carries no kernels for SM 87 \(it has: none\)"):
+        carried_plugin(bundle, 87)
+    assert not onnx.load(bundle.engine_path).functions
+
+
+def test_kernels_of_another_version_are_refused(
+    prepared_with_kernels: Bundle, uncompiled: Callable[..., KernelSet], tmp_path: Path
+) -> None:
+    names = RrsSettings(8, 8, 0, 0, 1e-5).kernels(2, "f32")
+    found = uncompiled(names)
+    first = found[names[0]]
+    older = dataclasses.replace(first, about=dataclasses.replace(first.about, constants={}))
+    file = tmp_path / "old.json"
+    file.write_bytes(KernelSet({**found.kernels, names[0]: older}).to_bytes())
+    bundle = altered(prepared_with_kernels, tmp_path / "old", {"kernels-sm87.json": file})
+    with pytest.raises(KernelError, match=f"{names[0]} was compiled by another version"):
+        carried_plugin(bundle, 87)
+
+
+def test_what_is_asked_of_kernels_and_is_not_there_is_refused(
+    workspace: Workspace,
+    kernels: Path,
+    write_kernels: Callable[[Path], Path],
+    tmp_path: Path,
+    prepared: Prepare,
+) -> None:
+    prepare = partial(prepare_bundle, workspace, "screw", "fp32")
+    command = f"python -m realnet_edge.kernels.compile --sm 87 --out {tmp_path}"
+    with pytest.raises(KernelError, match=f"there are no kernels in {tmp_path}.*{command}"):
+        prepare("tensorrt", options=BuildOptions(kernels=tmp_path))
+    with pytest.raises(KernelError, match="there are no kernels in"):
+        prepare("tensorrt", options=BuildOptions(rrs="plugin"))
+    with pytest.raises(ConfigError, match="--rrs native needs no kernels"):
+        prepare("tensorrt", options=BuildOptions(rrs="native", kernels=kernels))
+    portable = EngineOptions(version_compatible=True)
+    with pytest.raises(BackendError, match="code for one GPU"):
+        prepare("tensorrt", options=BuildOptions(kernels=kernels, engine=portable))
+    for options in (BuildOptions(kernels=kernels), BuildOptions(rrs="plugin")):
+        with pytest.raises(ConfigError, match=r"mean nothing to openvino|openvino cannot compute RRS"):
+            prepare("openvino", options=options)
+    less = write_kernels(tmp_path / "less")
+    (less / "sm_87" / "rrs_rank_max.json").unlink()
+    with pytest.raises(KernelError, match=r"sm_87 lacks 1 of the \d kernels"):
+        prepare("tensorrt", options=BuildOptions(kernels=less))
+    with pytest.raises(ConfigError, match="mean nothing to onnxruntime"):
+        build_on_target(
+            prepared("onnxruntime", "int8").path, Workspace(tmp_path), TargetOptions(rrs="plugin")
+        )
+
+
+def test_the_target_parses_either_way_without_torch_or_onnx(prepared_with_kernels: Bundle) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="needs tensorrt_rtx")
+    assert clean(_PARSE, prepared_with_kernels.path).stdout.split() == ["True", "False"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("capability", "used"), [("8.7", "plugin"), ("8.9", "native")])
+def test_the_target_builds_with_the_kernels_of_its_gpu(
+    capability: str, used: str, prepared_with_kernels: Bundle, tmp_path: Path
+) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="needs tensorrt_rtx")
+    done = clean(_PLAN, prepared_with_kernels.path, tmp_path, capability)
+    _, _, notes, plugins, _ = json.loads(done.stdout)
+    assert notes["rrs"]["used"] == used
+    code = (prepared_with_kernels.path / "kernels-sm87.json").read_bytes()
+    assert (code in (tmp_path / "model.plan").read_bytes()) == (used == "plugin")
+    assert (plugins is not None) == (used == "plugin")
 
 
 @pytest.mark.gpu

@@ -53,6 +53,11 @@ class EngineOptions:
         if self.dla:
             raise ConfigError(NO_DLA)
 
+    @property
+    def portable(self) -> bool:
+        """Whether the engine shall also run on other GPUs or releases."""
+        return self.hardware_compatible or self.version_compatible
+
     def settings(self) -> dict[str, Any]:
         """What an engine depends on beside its batches, for its key."""
         document = dataclasses.asdict(self)
