@@ -25,12 +25,15 @@ class NormalFeatures:
         images: (N, S, S, 3) uint8 training images.
         batch: images a pass through the backbone.
         compute: as the training computes.
+
+    Attributes:
+        features_of: what computed them, for other images.
     """
 
     def __init__(self, model: RealNet, images: Tensor, batch: int, compute: Compute) -> None:
-        features_of = FrozenFeatures(model)
+        self.features_of = FrozenFeatures(model)
         with torch.no_grad(), compute.autocast():
-            parts = [features_of(model.inputs(part)) for part in images.split(batch)]
+            parts = [self.features_of(model.inputs(part)) for part in images.split(batch)]
         self._blocks = [torch.cat(block) for block in zip(*parts, strict=True)]
 
     def of(self, positions: Tensor) -> list[Tensor]:

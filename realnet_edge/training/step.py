@@ -48,12 +48,12 @@ class BatchLosses(nn.Module):
     def _features(self, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
         """Selected features of all normal images, and of the anomalous ones."""
         inputs = self.model.inputs
+        if self.cached is not None:
+            changed = inputs(batch.anomalous, batch.level_parts[1])
+            return self.cached.of(batch.positions), self.cached.features_of(changed)
         if self._features_of is None:
             # Not before the first batch: a resumed training loads its weights until then.
             self._features_of = FrozenFeatures(self.model)
-        if self.cached is not None:
-            changed = batch.level_parts[1]
-            return self.cached.of(batch.positions), self._features_of(inputs(batch.anomalous, changed))
         count = len(batch.normal)
         images = torch.cat([batch.normal, batch.anomalous])
         both = self._features_of(inputs(images, batch.levels))

@@ -25,10 +25,11 @@ from realnet_edge.model import RealNet
 from realnet_edge.model.afs import channel_statistics
 from realnet_edge.model.backbone import load_pretrained
 from realnet_edge.synthesis import ForegroundRule
-from realnet_edge.training import OutOfMemoryError, TrainingDivergedError, train
+from realnet_edge.training import OutOfMemoryError, TrainingDivergedError, frozen, train
 from realnet_edge.training.compute import choose_compute, explained_memory
 from realnet_edge.training.distributed import Group, environment_group
 from realnet_edge.training.features import bytes_an_image, normal_features
+from realnet_edge.training.frozen import folded
 from realnet_edge.training.samples import AnomalyDataset, Batch, batches
 from realnet_edge.training.step import Step
 from realnet_edge.workspace import Workspace
@@ -80,9 +81,20 @@ def trained(dataset: AnomalyDataset, cache: int = 0, **changes: Any) -> tuple[np
     return np.array(losses), model.state_dict()
 
 
-def test_features_known_beforehand_give_the_same_training(dataset: AnomalyDataset) -> None:
+def test_features_known_beforehand_give_the_same_training(
+    dataset: AnomalyDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain, weights = trained(dataset)
+    copied: list[nn.Module] = []
+
+    def counted(network: nn.Module) -> nn.Module:
+        copied.append(network)
+        return folded(network)
+
+    monkeypatch.setattr(frozen, "folded", counted)
     cached, same = trained(dataset, cache=64)
+    # What computed them serves the steps, too.
+    assert len(copied) == 1
     np.testing.assert_allclose(cached, plain, rtol=1e-5)
     torch.testing.assert_close(same, weights, rtol=1e-3, atol=2e-4)
 
