@@ -26,6 +26,10 @@ TRAINING = {
     "validate-every": 60,
     "workers": 0,
 }
+# Points of image AUROC that a well-trained network may lose. Of one that is hardly trained the loss is known
+# to points only: after 201 steps, on 160 images (benchmarks/results), +0.3 at fp16, from -1.1 to 1.9, and
+# -0.1 at int8, from -3.5 to 3.3. So the 95% interval, paired on the images, has to reach what is allowed.
+ALLOWED = {"fp16": 0.1, "int8": 0.5}
 
 
 @pytest.mark.slow
@@ -50,8 +54,10 @@ def test_rounding_costs_a_trained_network_next_to_nothing(
     assert list(found) == ["fp32", "fp16", "int8"]
     assert float(found["fp32"]["map_max_abs"]) <= 1e-4
     assert float(found["fp32"]["image_auroc_drift"]) == 0.0
-    assert abs(float(found["fp16"]["image_auroc_drift"])) <= 0.5
-    assert abs(float(found["int8"]["image_auroc_drift"])) <= 5.0
+    for precision, allowed in ALLOWED.items():
+        low, high = (float(found[precision][f"image_auroc_drift_{end}"]) for end in ("low", "high"))
+        assert low <= allowed, precision
+        assert high >= -allowed, precision
     assert int(found["int8"]["int8_layers"]) > int(found["int8"]["float_layers"]) > 0
     assert found["fp16"]["int8_layers"] == "0"
     # Rounding that is really done shows.
