@@ -17,7 +17,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass, Top
 
 from realnet_edge.errors import ExportError
 from realnet_edge.export.half_plan import half_nodes, is_square
-from realnet_edge.export.onnx_export import SINGLE_FILE_LIMIT
+from realnet_edge.export.saving import save_graph
 from realnet_edge.files import atomic_folder
 
 LARGEST_HALF = 65504.0
@@ -61,10 +61,7 @@ def cast_fp16(source: Path, target: Path) -> HalfCast:
     ShapeInferencePass()(model)
     done = _Caster(model).run()
     with atomic_folder(target.parent) as folder:
-        held = [value.const_value for value in model.graph.initializers.values()]
-        size = sum(tensor.nbytes for tensor in held if tensor is not None)
-        beside = f"{target.name}.data" if size > SINGLE_FILE_LIMIT else None
-        ir.save(model, folder / target.name, external_data=beside)
+        save_graph(model, folder / target.name)
         _check(folder / target.name)
     return done
 

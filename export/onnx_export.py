@@ -27,6 +27,7 @@ from realnet_edge.export.parity import check_parity, open_session, run_session
 from realnet_edge.export.passes import run_passes
 from realnet_edge.export.pool_residuals import POOL_RESIDUALS
 from realnet_edge.export.report import REPORT_NAME, ExportReport
+from realnet_edge.export.saving import SINGLE_FILE_LIMIT
 from realnet_edge.export.simplify import simplify
 from realnet_edge.files import atomic_folder, sha256_file, write_json
 from realnet_edge.installed import ONNXRUNTIME, installed_versions
@@ -36,8 +37,6 @@ _LAYERS = ("Conv", "ConvTranspose")
 OPSET = 18
 TOLERANCE = 1e-4
 MODEL_NAME = "model.onnx"
-# A protobuf message ends at 2 GiB; the graph itself needs some of it.
-SINGLE_FILE_LIMIT = 2_000_000_000
 MIN_IMAGES = 2
 # What is rewritten once only the engine's outputs are given out.
 PASSES = (FOLD_BATCHNORM, FOLD_SELECTION, FUSE_ATTENTION, POOL_RESIDUALS)

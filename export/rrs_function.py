@@ -16,10 +16,10 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass, TopologicalSortPass
 
 from realnet_edge.errors import ExportError
-from realnet_edge.export.onnx_export import SINGLE_FILE_LIMIT
 from realnet_edge.export.rewriting import float64, new_initializer
 from realnet_edge.export.rrs_check import check_body
 from realnet_edge.export.rrs_region import RrsRegion, find_rrs
+from realnet_edge.export.saving import save_graph
 from realnet_edge.files import atomic_folder
 from realnet_edge.kernels.catalogue import EPS
 from realnet_edge.kernels.rrs_call import DOMAIN, OP, VERSION, RrsSettings
@@ -69,10 +69,7 @@ def gather_rrs(source: Path, target: Path) -> RrsNode:
     check_body(function, region, node.settings, (mean.astype(np.float32), variance), model.ir_version)
     _insert(model, region, function, node.settings, variance)
     with atomic_folder(target.parent) as folder:
-        held = [value.const_value for value in model.graph.initializers.values()]
-        size = sum(tensor.nbytes for tensor in held if tensor is not None)
-        beside = f"{target.name}.data" if size > SINGLE_FILE_LIMIT else None
-        ir.save(model, folder / target.name, external_data=beside)
+        save_graph(model, folder / target.name)
     return node
 
 

@@ -112,7 +112,7 @@ def test_weights_beside_the_graph_are_read_and_written(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("realnet_edge.export.cast_fp16.SINGLE_FILE_LIMIT", 1000)
+    monkeypatch.setattr("realnet_edge.export.saving.SINGLE_FILE_LIMIT", 1000)
     source, target = tmp_path / "a" / "model.onnx", tmp_path / "b" / "model.onnx"
     source.parent.mkdir()
     onnx.save_model(onnx.load(exported[0]), source, save_as_external_data=True, location="model.onnx.data")
