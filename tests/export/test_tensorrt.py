@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 import torch
@@ -33,6 +34,8 @@ trt = pytest.importorskip(
 
 BATCH = (1, 4, 8)
 PRECISIONS = ("fp32", "fp16", "int8")
+# Of a preset's network: layers on INT8, and those that a build spares.
+INT8_LAYERS = {"edge": (176, 48), "paper": (245, 57)}
 FLOAT, HALF, INT8 = trt.float32, trt.float16, trt.int8
 
 
@@ -167,16 +170,13 @@ def test_an_engine_is_built_at_every_precision(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "precisions"), [("edge", PRECISIONS), ("paper", ("fp32", "fp16"))])
+@pytest.mark.parametrize(
+    ("name", "precisions"), [("edge", PRECISIONS), ("paper", ("fp32", "fp16")), ("paper", ("int8",))]
+)
 def test_presets_are_built(name: str, precisions: tuple[str, ...], tmp_path: Path) -> None:
     """Untrained networks of real size; the published one takes 12 GB of memory."""
-    torch.manual_seed(0)
-    config = PRESETS[name].model
-    images = np.random.default_rng(0).integers(0, 256, (5, *config.input_size, 3), dtype=np.uint8)
-    model = Checkpoint(RealNet(config).eval(), config, "part", {}, {}, {})
     source = tmp_path / "fp32" / "model.onnx"
-    # FP32 of another order of sums swaps near-equal planes of an untrained network.
-    onnx_from_checkpoint(model, source, images[:2], tolerance=1.0)
+    images = export_untrained(name, source)
     for precision in precisions:
         graph = source
         if precision == "int8":
@@ -189,9 +189,22 @@ def test_presets_are_built(name: str, precisions: tuple[str, ...], tmp_path: Pat
         check_types(network, precision)
         if precision == "int8":
             check_int8(network, graph)
+            quantised, left = inspect_qdq(graph, OP_TYPES)
+            assert (len(quantised), len(left)) == INT8_LAYERS[name]
         del network
         build = engine_from_onnx(trt, graph, tmp_path / "model.plan", EngineOptions(batch=BATCH))
         assert (tmp_path / "model.plan").stat().st_size == build.size
+
+
+def export_untrained(name: str, target: Path) -> npt.NDArray[np.uint8]:
+    """A preset's network as ONNX, and images to calibrate it on; the network itself is gone after."""
+    torch.manual_seed(0)
+    config = PRESETS[name].model
+    images = np.random.default_rng(0).integers(0, 256, (5, *config.input_size, 3), dtype=np.uint8)
+    model = Checkpoint(RealNet(config).eval(), config, "part", {}, {}, {})
+    # FP32 of another order of sums swaps near-equal planes of an untrained network.
+    onnx_from_checkpoint(model, target, images[:2], tolerance=1.0)
+    return images
 
 
 def test_settings_reach_the_builder(toy_graph: Path) -> None:
