@@ -159,7 +159,7 @@ def test_an_engine_is_tried_with_one_image_and_with_a_batch_when_it_is_built(bun
     def opened() -> Runner:
         runner = open_runner(bundle, threads=1)
         infer = runner.infer
-        runner.infer = lambda images: sizes.append(len(images)) or infer(images)  # type: ignore[method-assign,func-returns-value,assignment]
+        runner.infer = lambda images, *more: sizes.append(len(images)) or infer(images, *more)  # type: ignore[method-assign,func-returns-value,assignment]
         runners.append(runner)
         return runner
 

@@ -258,7 +258,7 @@ def test_an_engine_that_takes_no_single_image_gets_batches_or_is_refused(
         assert "takes 2 to 8 images at a time; give so many" in " ".join(done.stderr.split())
         assert not done.stdout
     plain = _lines(run("--bundle", bundle.path, "--source", parts).stdout)
-    # Ten images in threes: the last one comes alone.
+    # Groups of fewer than the engine takes are filled up.
     filled = _lines(run("--bundle", wide.path, "--source", parts, "--batch", 3).stdout)
     assert [(line["id"], line["verdict"]) for line in filled] == [(x["id"], x["verdict"]) for x in plain]
     scores = [[line["score"] for line in lines if line["score"] is not None] for lines in (filled, plain)]
