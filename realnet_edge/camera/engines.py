@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -69,11 +71,30 @@ class Choice:
         open: gives a runner that is not open yet.
         threshold: of this engine: those of others do not fit its scores.
         bundle: id of its bundle.
+        own_threshold: the one that its bundle was built with; None without any.
     """
 
     open: Callable[[], Runner]
     threshold: float
     bundle: str
+    own_threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What decides.
+
+    Attributes:
+        bundle: id of its bundle.
+        threshold: image score above which a part is a defect.
+        own_threshold: the one that its bundle was built with; None without any.
+        works: whether it is built, and has not failed since.
+    """
+
+    bundle: str
+    threshold: float
+    own_threshold: float | None
+    works: bool
 
 
 class EngineChain:
@@ -103,6 +124,9 @@ class EngineChain:
         if not choices:
             raise ConfigError("a line needs an engine: give at least one.")
         self._choices = choices
+        self._thresholds = [choice.threshold for choice in choices]
+        # Held where another engine takes over and where its threshold changes: from different threads.
+        self._turn = threading.Lock()
         self._on_trouble = on_trouble
         self._backoff = backoff or Backoff()
         self._number = self._failures = 0
@@ -117,7 +141,7 @@ class EngineChain:
 
     @property
     def threshold(self) -> float:
-        return self._choices[self._number].threshold
+        return self._thresholds[self._number]
 
     @property
     def bundle(self) -> str:
@@ -141,6 +165,36 @@ class EngineChain:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close()
+
+    def standing(self) -> Standing:
+        """What decides now, all of it of one engine."""
+        with self._turn:
+            choice = self._choices[self._number]
+            return Standing(choice.bundle, self.threshold, choice.own_threshold, self._runner is not None)
+
+    def set_threshold(self, value: float, bundle: str | None = None) -> float:
+        """Decide by another threshold from the next frame on, from any thread.
+
+        Other engines of the chain keep theirs: a threshold does not fit their scores.
+
+        Args:
+            value: image score above which a part is a defect, in [0, 1].
+            bundle: id of the bundle whose engine it is for; None for the one that decides.
+
+        Returns:
+            The threshold before.
+
+        Raises:
+            ConfigError: no image score, or no such bundle in the chain.
+        """
+        check_threshold(value)
+        with self._turn:
+            ids = [choice.bundle for choice in self._choices]
+            if bundle is not None and bundle not in ids:
+                raise ConfigError(f"no engine of {bundle} in this line: valid is {', '.join(ids)}.")
+            number = self._number if bundle is None else ids.index(bundle)
+            before, self._thresholds[number] = self._thresholds[number], value
+        return before
 
     def infer(self, images: npt.NDArray[np.uint8]) -> Prediction:
         try:
@@ -180,10 +234,21 @@ class EngineChain:
         if self._failures < _PATIENCE:
             return
         if self._number + 1 < len(self._choices):
-            self._number, self._failures = self._number + 1, 0
+            with self._turn:
+                self._number, self._failures = self._number + 1, 0
             self._on_trouble(f"engine {self.bundle} takes over, with its own threshold {self.threshold:.4f}")
         else:
             self._retry_at = time.monotonic() + self._backoff.next()
+
+
+def check_threshold(value: float, name: str = "threshold") -> None:
+    """Refuse what no image score can be compared with.
+
+    Raises:
+        ConfigError: not a number in [0, 1].
+    """
+    if not (math.isfinite(value) and 0.0 <= value <= 1.0):
+        raise ConfigError(f"{name} {value} is no image score: give a number in [0, 1].")
 
 
 class _WaitingError(BackendError):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from realnet_edge.workspace import Workspace
 if TYPE_CHECKING:
     from realnet_edge.bundle import Bundle
     from realnet_edge.camera import EngineChain
+    from realnet_edge.camera.thresholds import KeptThreshold
 
 
 # --batch and --batch-wait.
@@ -106,12 +106,14 @@ def chain(
     threads: int | None,
     on_alarm: Callable[[str], None] = lambda text: None,
     batch: int = 1,
+    kept: Mapping[str, KeptThreshold] | None = None,
 ) -> EngineChain:
     """The bundles' engines, each with its own threshold; a threshold of the user's is for the first one.
 
     Args:
         on_alarm: hears of failures, after the user.
         batch: most images that they get at a time.
+        kept: thresholds of operators by bundle id, which take the place of the bundles' own.
 
     Raises:
         BundleError: a bundle has no threshold.
@@ -124,8 +126,9 @@ def chain(
     choices = [
         Choice(
             partial(open_runner, bundle, threads),
-            _threshold(bundle, threshold if number == 0 else None),
+            _threshold(bundle, threshold if number == 0 else None, (kept or {}).get(bundle.id)),
             bundle.id,
+            bundle.manifest.threshold.value if bundle.manifest.threshold else None,
         )
         for number, bundle in enumerate(bundles)
     ]
@@ -147,11 +150,14 @@ def say_arithmetic(bundle: Bundle, arithmetic: str) -> None:
         )
 
 
-def _threshold(bundle: Bundle, given: float | None) -> float:
+def _threshold(bundle: Bundle, given: float | None, kept: KeptThreshold | None) -> float:
+    from realnet_edge.camera.engines import check_threshold
+
     if given is not None:
-        if not (math.isfinite(given) and 0.0 <= given <= 1.0):
-            raise ConfigError(f"--threshold {given} is no image score: give a number in [0, 1].")
+        check_threshold(given, "--threshold")
         return given
+    if kept is not None:
+        return kept.value
     if bundle.manifest.threshold is None:
         raise BundleError(
             f"{bundle.path}: has no threshold, so nothing can be decided. Build it again with enough "

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("realnet_edge.cli.run", "Score the frames of a folder, video or camera."),
     "schema": ("realnet_edge.cli.schema", "Print the description of a result line."),
     "service": ("realnet_edge.cli.service", "Print a systemd unit that runs a line for ever."),
+    "users": ("realnet_edge.cli.users", "Add, remove and list who may sign in to the live page."),
     "verify": ("realnet_edge.cli.verify", "Check the hashes of a bundle."),
     "keygen": ("realnet_edge.cli.keygen", "Make a pair of keys to sign bundles with."),
     "sign": ("realnet_edge.cli.sign", "Sign a bundle."),

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from realnet_edge.cli.engines import batch_options, chain, load_fallbacks, load_named, say_arithmetic
-from realnet_edge.cli.monitor import monitor_options, serve_state
+from realnet_edge.cli.monitor import Web, monitor_options, serve_state
 from realnet_edge.cli.options import json_option, signature_option, workspace_option
 from realnet_edge.cli.output import console, print_json, say
 from realnet_edge.cli.outputs import Outputs, Sink, open_outputs, output_options
 from realnet_edge.cli.parts import PartOptions, Parts, part_options
 from realnet_edge.cli.source import Region, open_cameras, read_specs, source_options
+from realnet_edge.cli.thresholds import kept_thresholds
 from realnet_edge.errors import DataError
 from realnet_edge.workspace import Workspace
 
@@ -72,8 +73,7 @@ def command(
     threads: int | None,
     limit: int | None,
     strict: bool,
-    web: str | None,
-    token_file: Path | None,
+    web: Web,
     workspace: Path,
     as_json: bool,
     **outputs: Any,
@@ -105,9 +105,10 @@ def command(
 
     sources = read_specs(specs)
     bundle = load_named(Workspace(workspace), category, backend, precision, bundle_folder, require_signature)
-    fallbacks = load_fallbacks(fallback, bundle, require_signature)
+    bundles = [bundle, *load_fallbacks(fallback, bundle, require_signature)]
     state = LineState(bundle.manifest.category, list(sources))
-    engines = chain([bundle, *fallbacks], threshold, threads, state.on_alarm, batch)
+    kept = kept_thresholds(web.threshold_file, bundles, threshold)
+    engines = chain(bundles, threshold, threads, state.on_alarm, batch, kept.in_force)
     supervision = Supervision(Notifier.from_environment(), timeout)
     heard = _each(state.on_camera, supervision.on_camera)
     chosen = Outputs(**outputs)
@@ -121,7 +122,7 @@ def command(
         state.waiting = opened.waiting
         bar = _progress(stack, cameras, limit, to_terminal=chosen.out is None and not as_json)
         # Who waits for a part's result gets it last: then it is written.
-        served = serve_state(stack, web, token_file, state)
+        served = serve_state(stack, web, state, engines, kept)
         sinks: list[Sink] = [*opened.sinks, bar, supervision, *served, *opener.sinks]
         stop = stack.enter_context(stop_on_signals())
         stack.enter_context(supervision)

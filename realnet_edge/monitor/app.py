@@ -22,9 +22,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from realnet_edge.camera import Inspection
+from realnet_edge.monitor.door import Door
 from realnet_edge.monitor.guard import Guard
 from realnet_edge.monitor.metrics import LineMetrics
+from realnet_edge.monitor.signing_in import signing_routes
 from realnet_edge.monitor.state import LineState
+from realnet_edge.monitor.threshold import ThresholdControl
+from realnet_edge.monitor.threshold_routes import threshold_routes
 from realnet_edge.report.overlay import overlay
 
 _EVERY_S = 0.5
@@ -34,10 +38,9 @@ _WIDEST = 960
 _FILES = {
     "/": ("page.html", "text/html"),
     "/page.js": ("page.js", "text/javascript"),
+    "/threshold.js": ("threshold.js", "text/javascript"),
     "/page.css": ("page.css", "text/css"),
 }
-# Supervisors have no token, and learn no more from these than whether the line works.
-_OPEN = frozenset({"/healthz", "/readyz"})
 Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -56,27 +59,37 @@ class _Count(Convertor[int]):
 register_url_convertor("count", _Count())
 
 
-def make_app(state: LineState, metrics: LineMetrics, token: str | None) -> Starlette:
+def make_app(
+    state: LineState,
+    metrics: LineMetrics,
+    door: Door,
+    control: ThresholdControl | None,
+    ended: Callable[[], bool],
+) -> Starlette:
     """The application.
 
     Args:
         state: what it shows.
         metrics: what Prometheus reads.
-        token: what requests have to bring, see `Guard`.
+        door: knows who may see and change what.
+        control: shows and changes the threshold; without it nobody does.
+        ended: whether the server ends, and with it what would go on for ever.
     """
     folder = files("realnet_edge.monitor") / "static"
     routes = [
         Route(path, _fixed((folder / name).read_text(), media)) for path, (name, media) in _FILES.items()
     ]
     routes += [
-        Route("/events", _events(state)),
-        Route("/frame.jpg", _picture(state)),
-        Route("/defects/{index:count}.jpg", _picture(state)),
+        Route("/events", _events(state, control, lambda request: door.may_go_on(request) and not ended())),
+        Route("/cameras/{camera:count}/{index:count}.jpg", _picture(state.shown)),
+        Route("/defects/{index:count}.jpg", _picture(state.defect)),
         Route("/healthz", _healthy),
         Route("/readyz", _ready(state)),
         Route("/metrics", _metrics(metrics)),
+        *signing_routes(door, (folder / "login.html").read_text()),
+        *(threshold_routes(control) if control else []),
     ]
-    return Starlette(routes=routes, middleware=[Middleware(Guard, token=token)])
+    return Starlette(routes=routes, middleware=[Middleware(Guard, door=door)])
 
 
 def _fixed(text: str, media: str) -> Answer:
@@ -87,13 +100,18 @@ def _fixed(text: str, media: str) -> Answer:
     return answer
 
 
-def _events(state: LineState) -> Answer:
+def _events(
+    state: LineState, control: ThresholdControl | None, may_go_on: Callable[[Request], bool]
+) -> Answer:
+    def found() -> str:
+        document = {**state.snapshot(), "control": control.status() if control else None}
+        return json.dumps(document, allow_nan=False)
+
     async def answer(request: Request) -> Response:
         async def lines() -> AsyncIterator[str]:
-            while not await request.is_disconnected():
+            while may_go_on(request) and not await request.is_disconnected():
                 # The outbox asks its database how much waits: not in the thread that serves everyone.
-                found = await run_in_threadpool(state.snapshot)
-                yield f"data: {json.dumps(found, allow_nan=False)}\n\n"
+                yield f"data: {await run_in_threadpool(found)}\n\n"
                 await asyncio.sleep(_EVERY_S)
 
         return StreamingResponse(lines(), media_type="text/event-stream")
@@ -101,9 +119,9 @@ def _events(state: LineState) -> Answer:
     return answer
 
 
-def _picture(state: LineState) -> Answer:
+def _picture(find: Callable[..., Inspection | None]) -> Answer:
     async def answer(request: Request) -> Response:
-        inspection = state.picture(request.path_params.get("index"))
+        inspection = find(**request.path_params)
         if inspection is None:
             return PlainTextResponse("No such picture.\n", 404)
         return Response(await run_in_threadpool(_drawn, inspection), media_type="image/jpeg")

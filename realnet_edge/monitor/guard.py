@@ -1,41 +1,50 @@
-"""Who may see a line, and what browsers may do with its pages."""
+"""Who gets an answer, and what browsers may do with it."""
 
 from __future__ import annotations
 
-import asyncio
-import hmac
-import ipaddress
+from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-COOKIE = "realnet_edge_token"
-# Supervisors have no token, and learn no more from these than whether the line works.
-_OPEN = frozenset({"/healthz", "/readyz"})
-# Who guesses tokens waits this long for each answer.
-_REFUSAL_S = 0.5
+from realnet_edge.monitor.addresses import is_loopback
+from realnet_edge.monitor.door import Door, TooManyError
+
+# Supervisors have no token, and learn no more from these than whether the line works. Who signs in sees a
+# page, which has a style.
+_OPEN = frozenset({"/healthz", "/readyz", "/login", "/page.css"})
+# Of a request: its address, cookies and all.
+LONGEST_HEADERS = 16 * 1024
+# A threshold or a password; more is a mistake.
+_LONGEST_BODY = 4096
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # With "no-referrer" browsers leave out of forms where they come from, which is what is checked here.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
     "Cache-Control": "no-store",
 }
+_HSTS = "max-age=31536000"
 
 
 class Guard:
     """Lets through who may, and puts strict headers on every answer.
 
-    With a token, a request brings it as `Authorization: Bearer TOKEN`, or once as `?token=TOKEN`: it gets a
-    cookie then, and the address without the token. Without one, only requests that name this machine by a
-    loopback address are answered, so that no page of elsewhere reads the line through someone's browser.
+    A request is somebody's by `Authorization: Bearer TOKEN`, or by a cookie that `/login` or, once,
+    `?token=TOKEN` has set. Where viewers need nothing, only requests that name this machine by a loopback
+    address are answered, so that no page of elsewhere reads the line through someone's browser. What changes
+    something has to come from a page of this server, or to bring its token as no page of elsewhere can.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None) -> None:
+    def __init__(self, app: ASGIApp, door: Door) -> None:
         self._app = app
-        self._token = token
+        self._door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,39 +56,79 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                if self._door.secure:
+                    headers["Strict-Transport-Security"] = _HSTS
             await send(message)
 
-        answer = await self._own_answer(Request(scope))
-        await (answer or self._app)(scope, receive, strict)
+        try:
+            answer = self._own_answer(Request(scope))
+        except TooManyError as error:
+            answer = refusal(error)
+        await (answer or self._app)(scope, _bounded(receive), strict)
 
-    async def _own_answer(self, request: Request) -> Response | None:
+    def _own_answer(self, request: Request) -> Response | None:
         """A refusal, or the way to where the token is not seen; None lets the request through."""
+        self._door.count(request)
+        if _length(request) > LONGEST_HEADERS:
+            return PlainTextResponse("That is more of headers than anything here needs.\n", 431)
+        if self._door.is_open and not is_loopback(request.url.hostname):
+            return PlainTextResponse("This line is shown to its own machine alone.\n", 403)
+        if request.method not in ("GET", "HEAD") and not _is_own(request):
+            return PlainTextResponse("Only a page of this line may ask for that.\n", 403)
+        if (token := request.query_params.get("token")) is not None:
+            return self._by_address(token, request)
         if request.url.path in _OPEN:
             return None
-        if self._token is None:
-            if _is_loopback(request.url.hostname):
-                return None
-            return PlainTextResponse("This line is shown to its own machine alone.\n", 403)
-        if not _same(request.query_params.get("token", ""), self._token):
-            bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-            if _same(bearer, self._token) or _same(request.cookies.get(COOKIE, ""), self._token):
-                return None
-            await asyncio.sleep(_REFUSAL_S)
-            return PlainTextResponse("Not without the token.\n", 401, {"WWW-Authenticate": "Bearer"})
+        request.scope["visitor"] = visitor = self._door.visitor(request)
+        return None if visitor else self._unknown(request)
+
+    def _by_address(self, token: str, request: Request) -> Response:
+        visitor = self._door.by_token(token, request)
+        if visitor is None:
+            return self._unknown(request)
+        if visitor.is_operator:
+            # Addresses stay in histories: good enough to look, not to change.
+            return PlainTextResponse("Sign in with an operators' token at /login.\n", 403)
         # One slash: what begins with two is another server's address.
         answer = RedirectResponse(f"/{request.url.path.lstrip('/')}", 303)
-        secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, self._token, httponly=True, samesite="strict", secure=secure)
-        return answer
+        return self._door.let_in(visitor, token, answer)
+
+    def _unknown(self, request: Request) -> Response:
+        """A person is shown where to sign in, a program is refused; a token that is wrong is not kept."""
+        if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+            return self._door.forget_token(request, RedirectResponse("/login", 303))
+        answer = PlainTextResponse("Not without a token.\n", 401, {"WWW-Authenticate": "Bearer"})
+        return self._door.forget_token(request, answer)
 
 
-def _same(given: str, token: str) -> bool:
-    """Compared in constant time: an answer's delay says nothing of the token."""
-    return hmac.compare_digest(given.encode(), token.encode())
+def refusal(error: TooManyError) -> Response:
+    """What an address gets that has to wait."""
+    return PlainTextResponse(f"{error}\n", 429, {"Retry-After": str(error.wait_s)})
 
 
-def _is_loopback(host: str | None) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
+def _length(request: Request) -> int:
+    names_and_values = sum(len(name) + len(value) for name, value in request.headers.raw)
+    return names_and_values + len(request.scope["query_string"]) + len(request.scope["raw_path"])
+
+
+def _is_own(request: Request) -> bool:
+    origin = request.headers.get("origin")
+    if origin is None:
+        # No browser leaves it out; a program that has a token needs none.
+        return "authorization" in request.headers
+    return urlsplit(origin).netloc == request.headers.get("host")
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Receive no more of a body than anything here needs."""
+    seen = 0
+
+    async def bounded() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > _LONGEST_BODY:
+            raise HTTPException(413, f"A body may have {_LONGEST_BODY} bytes here.\n")
+        return message
+
+    return bounded

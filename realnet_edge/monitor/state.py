@@ -9,10 +9,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from realnet_edge.camera import DEFECT, GOOD, NOT_INSPECTED, CameraState, Inspection, Line
+from realnet_edge.camera.frames import utc_now
 
 # Scores that the trend shows, and defects whose pictures are kept.
 TREND = 300
 DEFECTS = 12
+ALARMS = 20
+# A page asks for a picture a moment after it is told of the part; by then the line is some parts further. So
+# many are kept for it, and none follows another sooner: pages beside each other are told of the same ones.
+_OFFERED = 3
+_OFFER_S = 0.4
+_VERDICTS = (GOOD, DEFECT, NOT_INSPECTED)
 # Over how many of the last decisions frames a second are counted.
 _RATE = 50
 
@@ -32,25 +39,38 @@ class LineState:
         # What waits for delivery, by destination; set by whoever opens the outbox.
         self.waiting: Callable[[], dict[str, int]] = dict
         self._lock = threading.Lock()
-        self._counts = {GOOD: 0, DEFECT: 0, NOT_INSPECTED: 0}
+        self._counts = {name: dict.fromkeys(_VERDICTS, 0) for name in cameras}
         self._trend: deque[tuple[int, float | None, str]] = deque(maxlen=TREND)
         self._decided: deque[float] = deque(maxlen=_RATE)
         self._defects: deque[Inspection] = deque(maxlen=DEFECTS)
         self._last: Inspection | None = None
+        self._seen: dict[str | None, Inspection] = {}
+        # Of those the ones that a page has been told of, with the time, and may ask the pictures of.
+        self._offered: dict[str | None, deque[tuple[float, Inspection]]] = {
+            name: deque(maxlen=_OFFERED) for name in cameras
+        }
+        # Parts in a row that were not inspected, and why the newest was not.
+        self._missed: dict[str | None, tuple[int, str | None]] = {}
         # What it is before a camera says otherwise: files need no connection.
         self._cameras = dict.fromkeys(cameras, CameraState("live"))
         self._trigger = CameraState("live")
-        self._alarm: str | None = None
+        self._alarms: deque[tuple[str, str]] = deque(maxlen=ALARMS)
+        self._alarm_count = 0
+        self._problems: dict[str, tuple[str, str]] = {}
         self._line: Line | None = None
         self._started = time.monotonic()
 
     def __call__(self, inspection: Inspection) -> None:
         with self._lock:
-            self._counts[inspection.verdict] += 1
+            camera = inspection.frame.camera
+            self._counts[camera][inspection.verdict] += 1
             self._trend.append((inspection.index, inspection.score, inspection.verdict))
             self._decided.append(time.monotonic())
             if inspection.anomaly_map is not None:
-                self._last = inspection
+                self._last = self._seen[camera] = inspection
+                self._missed.pop(camera, None)
+            else:
+                self._missed[camera] = (self._missed.get(camera, (0, None))[0] + 1, inspection.error)
             if inspection.verdict == DEFECT:
                 self._defects.append(inspection)
 
@@ -71,13 +91,27 @@ class LineState:
     def on_alarm(self, text: str) -> None:
         """An engine has failed, or another one took over."""
         with self._lock:
-            self._alarm = text
+            self._alarm_count += 1
+            self._alarms.append((utc_now(), text))
 
-    def picture(self, index: int | None = None) -> Inspection | None:
-        """The last inspection with a map, or the kept defect of this index."""
+    def on_delivery(self, destination: str, problem: str | None) -> None:
+        """Why a destination of results cannot be reached; None when it is reached again."""
         with self._lock:
-            if index is None:
-                return self._last
+            if problem is None:
+                self._problems.pop(destination, None)
+            else:
+                self._problems[destination] = (utc_now(), problem)
+
+    def shown(self, camera: int, index: int) -> Inspection | None:
+        """The inspection of a camera, by its place among them, that a snapshot has told of just now."""
+        with self._lock:
+            names = list(self._cameras)
+            offered = self._offered[names[camera]] if camera < len(names) else ()
+            return next((one for _, one in offered if one.index == index), None)
+
+    def defect(self, index: int) -> Inspection | None:
+        """The kept defect of this index."""
+        with self._lock:
             return next((one for one in self._defects if one.index == index), None)
 
     def not_ready(self) -> str | None:
@@ -109,21 +143,30 @@ class LineState:
             return {
                 "category": self.category,
                 "uptime_s": round(time.monotonic() - self._started, 1),
-                "counts": dict(self._counts),
+                "counts": {
+                    verdict: sum(of[verdict] for of in self._counts.values()) for verdict in _VERDICTS
+                },
                 "dropped": self._line.dropped if self._line else 0,
                 "fps": self._fps(),
                 "latency_ms": latency,
                 "bundle": last.bundle if last else None,
                 "threshold": last.threshold if last else None,
-                "score": last.score if last else None,
-                "verdict": last.verdict if last else None,
-                "index": last.index if last else None,
                 "cameras": self._of_cameras(),
-                "alarm": self._alarm,
+                "alarm_count": self._alarm_count,
+                "alarms": [{"at": at, "text": text} for at, text in reversed(self._alarms)],
                 "waiting": waiting,
+                "problems": {
+                    name: {"at": at, "reason": reason} for name, (at, reason) in self._problems.items()
+                },
                 "trend": list(self._trend),
                 "defects": [
-                    {"index": one.index, "id": one.frame.id, "score": one.score}
+                    {
+                        "index": one.index,
+                        "id": one.frame.id,
+                        "camera": one.frame.camera,
+                        "at": one.frame.timestamp,
+                        "score": one.score,
+                    }
                     for one in reversed(self._defects)
                 ],
             }
@@ -133,14 +176,37 @@ class LineState:
         return [
             {
                 "name": name,
+                "counts": dict(self._counts[name]),
                 "phase": state.phase,
                 "reason": state.reason,
                 "dropped": counted[name].dropped if name in counted else 0,
                 "reconnects": counted[name].source.reconnects if name in counted else 0,
+                "last": _shown(self._offer(name)),
+                "missed": self._missed.get(name),
             }
             for name, state in self._cameras.items()
         ]
 
+    def _offer(self, name: str | None) -> Inspection | None:
+        """The last inspection with a map, or the one that was offered a moment ago."""
+        offered, last, now = self._offered[name], self._seen.get(name), time.monotonic()
+        if last is not None and (not offered or now - offered[-1][0] >= _OFFER_S):
+            offered.append((now, last))
+        return offered[-1][1] if offered else None
+
     def _fps(self) -> float | None:
         span = self._decided[-1] - self._decided[0] if len(self._decided) > 1 else 0.0
         return round((len(self._decided) - 1) / span, 1) if span > 0 else None
+
+
+def _shown(inspection: Inspection | None) -> dict[str, Any] | None:
+    """What is written under a camera's picture."""
+    if inspection is None:
+        return None
+    return {
+        "index": inspection.index,
+        "id": inspection.frame.id,
+        "score": inspection.score,
+        "verdict": inspection.verdict,
+        "threshold": inspection.threshold,
+    }

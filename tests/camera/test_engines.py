@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -136,3 +137,67 @@ def test_engines_for_other_sizes_are_refused(bundle: Bundle, toy_bundle: Callabl
         EngineChain(choices)
     with pytest.raises(ConfigError, match="at least one"):
         EngineChain([])
+
+
+def test_a_threshold_is_changed_for_one_engine_and_from_the_next_frame_on(bundle: Bundle) -> None:
+    changed = threading.Event()
+
+    class Held(Camera):
+        """Its third frame comes when the threshold has been changed."""
+
+        def frames(self) -> Iterator[Frame]:
+            for number, frame in enumerate(super().frames()):
+                if number == 2:
+                    changed.wait(60)
+                yield frame
+
+    with open_runner(bundle, threads=1) as runner:
+        score = float(runner.infer(IMAGE).score[0])
+    second = Choice(lambda: open_runner(bundle, threads=1), 0.25, "second")
+    seen: list[Inspection] = []
+    with EngineChain([failing(bundle, lambda number: number > 4), second], lambda _: None) as engines:
+
+        def look(inspection: Inspection) -> None:
+            seen.append(inspection)
+            if inspection.index == 1:
+                assert engines.set_threshold(score / 2, "first") == 0.5
+                changed.set()
+
+        run_line(engines, Held(12), [look])
+    assert [(one.verdict, one.threshold) for one in seen[:4]] == [("good", 0.5)] * 2 + [
+        ("defect", score / 2)
+    ] * 2
+    # The one that takes over keeps its own.
+    assert [(one.bundle, one.verdict, one.threshold) for one in seen[7:]] == [("second", "good", 0.25)] * 5
+
+
+def test_a_change_from_another_thread_meets_whole_results_only(bundle: Bundle) -> None:
+    with EngineChain([Choice(lambda: open_runner(bundle, threads=1), 0.5, "first")]) as engines:
+        stop = threading.Event()
+
+        def change() -> None:
+            while not stop.is_set():
+                engines.set_threshold(0.0)
+                engines.set_threshold(1.0)
+
+        changing = threading.Thread(target=change)
+        changing.start()
+        seen: list[Inspection] = []
+        run_line(engines, Camera(300), [seen.append])
+        stop.set()
+        changing.join()
+    assert len(seen) == 300
+    for one in seen:
+        assert one.score is not None
+        assert one.verdict == ("defect" if one.score > one.threshold else "good")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.01, 1.01])
+def test_a_threshold_that_no_score_can_have_is_refused(bundle: Bundle, value: float) -> None:
+    engines = EngineChain([Choice(lambda: open_runner(bundle, threads=1), 0.5, "first", 0.4)])
+    with pytest.raises(ConfigError, match="is no image score"):
+        engines.set_threshold(value)
+    with pytest.raises(ConfigError, match="no engine of other in this line: valid is first"):
+        engines.set_threshold(0.3, "other")
+    now = engines.standing()
+    assert (now.bundle, now.threshold, now.own_threshold, now.works) == ("first", 0.5, 0.4, False)

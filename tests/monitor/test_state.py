@@ -7,13 +7,14 @@ import pytest
 
 from realnet_edge.camera import Camera, CameraState, Inspection, open_source
 from realnet_edge.monitor import LineState
-from realnet_edge.monitor.state import DEFECTS, TREND
+from realnet_edge.monitor.state import ALARMS, DEFECTS, TREND
 
 
 def test_it_counts_and_keeps_what_was_last(state: LineState) -> None:
     found = state.snapshot()
     assert found["counts"] == {"good": 35, "defect": 4, "not_inspected": 1}
-    assert (found["index"], found["verdict"], found["threshold"]) == (39, "good", 0.5)
+    last = found["cameras"][0]["last"]
+    assert (last["index"], last["verdict"], last["threshold"]) == (39, "good", 0.5)
     assert found["latency_ms"]["engine"] == 17.0
     assert [one["index"] for one in found["defects"]] == [33, 23, 13, 3]
     assert found["trend"][7] == (7, None, "not_inspected")
@@ -26,20 +27,49 @@ def test_it_keeps_so_much_and_no_more(state: LineState, inspected: Callable[...,
     found = state.snapshot()
     assert len(found["trend"]) == TREND
     assert len(found["defects"]) == DEFECTS
-    assert state.picture(3) is None
+    assert state.defect(3) is None
     newest = found["defects"][0]["index"]
-    kept = state.picture(newest)
+    kept = state.defect(newest)
     assert kept is not None
     assert kept.frame.id == f"part{newest}"
 
 
-def test_a_part_that_was_not_inspected_leaves_the_last_picture(
+def test_parts_that_were_not_inspected_leave_the_last_picture_and_are_told(
     state: LineState, inspected: Callable[..., Inspection]
 ) -> None:
     state(inspected(40, None))
-    last = state.picture()
-    assert last is not None
-    assert last.index == 39
+    state(inspected(41, None))
+    assert state.snapshot()["cameras"][0]["last"]["index"] == 39
+    assert state.snapshot()["cameras"][0]["missed"] == (2, "damaged")
+    state(inspected(42, 0.1))
+    assert state.snapshot()["cameras"][0]["missed"] is None
+
+
+def test_each_camera_has_its_own_picture_and_counts(inspected: Callable[..., Inspection]) -> None:
+    state = LineState("bracket", ["left", "right"])
+    for index, (camera, score) in enumerate([("left", 0.9), ("right", 0.1), ("right", 0.2)]):
+        state(inspected(index, score, camera=camera))
+    left, right = state.snapshot()["cameras"]
+    assert (left["last"]["index"], left["last"]["verdict"]) == (0, "defect")
+    assert (right["last"]["index"], right["last"]["verdict"]) == (2, "good")
+    assert right["counts"] == {"good": 2, "defect": 0, "not_inspected": 0}
+    shown = state.shown(1, 2)
+    assert shown is not None
+    assert shown.frame.camera == "right"
+    assert state.shown(0, 2) is None
+    assert state.shown(2, 0) is None
+
+
+def test_a_part_that_a_page_was_told_of_can_still_be_shown(
+    state: LineState, inspected: Callable[..., Inspection]
+) -> None:
+    assert state.shown(0, 39) is None
+    assert state.snapshot()["cameras"][0]["last"]["index"] == 39
+    for index in range(40, 60):
+        state(inspected(index, 0.1))
+    shown = state.shown(0, 39)
+    assert shown is not None
+    assert shown.index == 39
 
 
 def test_ready_is_a_line_with_a_camera_and_decisions(state: LineState) -> None:
@@ -81,8 +111,25 @@ def test_alarms_and_waiting_results_are_shown(state: LineState) -> None:
     state.on_alarm("engine a: execution failed")
     state.waiting = lambda: {"broker": 3}
     found = state.snapshot()
-    assert found["alarm"] == "engine a: execution failed"
+    assert [one["text"] for one in found["alarms"]] == ["engine a: execution failed"]
+    assert found["alarms"][0]["at"].endswith("+00:00")
     assert found["waiting"] == {"broker": 3}
+
+
+def test_alarms_are_counted_and_the_last_ones_kept(state: LineState) -> None:
+    for number in range(ALARMS + 5):
+        state.on_alarm(f"alarm {number}")
+    found = state.snapshot()
+    assert found["alarm_count"] == ALARMS + 5
+    assert [one["text"] for one in found["alarms"]][:2] == ["alarm 24", "alarm 23"]
+    assert len(found["alarms"]) == ALARMS
+
+
+def test_who_cannot_be_reached_is_told_until_it_is(state: LineState) -> None:
+    state.on_delivery("broker", "Connection refused")
+    assert state.snapshot()["problems"]["broker"]["reason"] == "Connection refused"
+    state.on_delivery("broker", None)
+    assert state.snapshot()["problems"] == {}
 
 
 def test_dropped_frames_are_those_of_the_line(state: LineState) -> None:
@@ -105,9 +152,9 @@ def test_cameras_are_shown_in_order_each_with_its_own_state(parts: Path) -> None
     state = LineState("bracket", ["left", "right"])
     state.on_camera("right", CameraState("waiting", "Connection refused", 2.0))
     state.started(Running())  # type: ignore[arg-type]
-    calm = {"phase": "live", "reason": None, "dropped": 0, "reconnects": 0}
-    assert state.snapshot()["cameras"] == [
-        {"name": "left", **calm},
-        {"name": "right", "phase": "waiting", "reason": "Connection refused", "dropped": 3, "reconnects": 0},
+    keys = ("name", "phase", "reason", "dropped", "reconnects")
+    assert [tuple(camera[key] for key in keys) for camera in state.snapshot()["cameras"]] == [
+        ("left", "live", None, 0, 0),
+        ("right", "waiting", "Connection refused", 3, 0),
     ]
     assert state.not_ready() == "camera right waiting: Connection refused"

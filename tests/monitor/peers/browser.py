@@ -16,8 +16,10 @@ from typing import Any
 
 CHROMIUM = shutil.which("chromium")
 _PATIENCE_S = 60.0
+_KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "ArrowRight": 39}
 # Of guarded pages; of no use anywhere else.
 TOKEN = "a-token-for-tests-0123"  # noqa: S105
+OPERATOR_TOKEN = "an-operators-token-4567"  # noqa: S105
 
 
 class Browser:
@@ -46,7 +48,7 @@ class Browser:
                 result: dict[str, Any] = answer["result"]
                 return result
 
-    def open(self, url: str, width: int, height: int, dark: bool = False) -> None:
+    def open(self, url: str, width: int, height: int, dark: bool = False, calm: bool = False) -> None:
         self.send(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -54,8 +56,12 @@ class Browser:
             deviceScaleFactor=1,
             mobile=width < 600,
         )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.send("Emulation.setEmulatedMedia", features=[scheme])
+        wishes = {
+            "prefers-color-scheme": "dark" if dark else "light",
+            "prefers-reduced-motion": "reduce" if calm else "no-preference",
+        }
+        features = [{"name": name, "value": value} for name, value in wishes.items()]
+        self.send("Emulation.setEmulatedMedia", features=features)
         self.send("Page.navigate", url=url)
 
     def evaluate(self, expression: str) -> Any:
@@ -71,6 +77,17 @@ class Browser:
         while not self.evaluate(tried):
             assert time.monotonic() < end, self.evaluate("document.body.innerText")
             time.sleep(0.05)
+
+    def press(self, key: str, text: str = "") -> None:
+        """A key as a person presses it; `text` is what it types."""
+        code = _KEYS.get(key, 0)
+        pressed = {"key": key, "code": key, "windowsVirtualKeyCode": code, "text": text}
+        self.send("Input.dispatchKeyEvent", type="keyDown", **pressed)
+        self.send("Input.dispatchKeyEvent", type="keyUp", **pressed)
+
+    def write(self, text: str) -> None:
+        """What a person types into the field that has the focus."""
+        self.send("Input.insertText", text=text)
 
     def screenshot(self, path: Path) -> None:
         path.write_bytes(
