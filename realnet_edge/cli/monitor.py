@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from realnet_edge.cli.options import adding
+from realnet_edge.cli.options import gathering
 from realnet_edge.cli.output import say
 from realnet_edge.cli.thresholds import Kept
 from realnet_edge.errors import ConfigError
@@ -71,16 +70,8 @@ class Web:
     threshold_file: Path | None
 
 
-def monitor_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of `Web`, which the command gets as one argument `web`."""
-    names = [field.name for field in fields(Web)]
-
-    @functools.wraps(command)
-    def packed(*positional: Any, **options: Any) -> Any:
-        web = Web(**{name: options.pop(name) for name in names})
-        return command(*positional, web=web, **options)
-
-    return adding(_OPTIONS)(packed)
+# --web and its like, as one argument `web`.
+monitor_options = gathering("web", Web, _OPTIONS)
 
 
 def serve_state(

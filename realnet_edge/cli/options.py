@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,6 +37,28 @@ def adding(options: Sequence[Callable[[Any], Any]]) -> Callable[[_Command], _Com
         for option in reversed(options):
             command = option(command)
         return command
+
+    return add
+
+
+def gathering(
+    name: str, kind: type, options: Sequence[Callable[[Any], Any]]
+) -> Callable[[_Command], _Command]:
+    """A decorator that adds options to a command, which gets all of them as one argument.
+
+    Args:
+        name: of the argument.
+        kind: a dataclass whose fields are the options' parameters.
+        options: shown in the order given.
+    """
+    names = [field.name for field in dataclasses.fields(kind)]
+
+    def add(command: _Command) -> _Command:
+        @functools.wraps(command)
+        def gathered(*arguments: Any, **given: Any) -> Any:
+            return command(*arguments, **{name: kind(**{one: given.pop(one) for one in names})}, **given)
+
+        return adding(options)(gathered)  # type: ignore[return-value]  # the same command, with its options
 
     return add
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
-from realnet_edge.cli.options import adding
+from realnet_edge.cli.options import gathering
 from realnet_edge.cli.output import say
 from realnet_edge.errors import ConfigError
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from realnet_edge.camera.triggers import Trigger
     from realnet_edge.intake import PostedSource
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _POST, _BY_CAMERA = "post://", "camera"
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -89,15 +87,8 @@ class PartOptions:
     genicam_producer: Path | None = None
 
 
-def part_options(command: _Command) -> _Command:
-    """Adds the options to a command, which gets them as `parts`, a `PartOptions`."""
-
-    @functools.wraps(command)
-    def gathered(*arguments: Any, **given: Any) -> Any:
-        parts = PartOptions(**{field.name: given.pop(field.name) for field in fields(PartOptions)})
-        return command(*arguments, parts=parts, **given)
-
-    return adding(_OPTIONS)(gathered)  # type: ignore[return-value]  # the same command, with its options
+# --trigger and its like, as one argument `parts`.
+part_options = gathering("parts", PartOptions, _OPTIONS)
 
 
 class Parts:

@@ -152,6 +152,7 @@ class LineState:
                 "bundle": last.bundle if last else None,
                 "threshold": last.threshold if last else None,
                 "cameras": self._of_cameras(),
+                "trigger": {"phase": self._trigger.phase, "reason": self._trigger.reason},
                 "alarm_count": self._alarm_count,
                 "alarms": [{"at": at, "text": text} for at, text in reversed(self._alarms)],
                 "waiting": waiting,

@@ -91,6 +91,7 @@ def test_several_cameras_stand_beside_each_other(page: Browser, inspected: Calla
     for index, (camera, score) in enumerate([("left", 0.9), ("right", 0.1)]):
         state(inspected(index, score, camera=camera))
     state.on_camera("top", CameraState("waiting", "Connection refused", 2.0))
+    state.on_trigger(CameraState("waiting", "No route to host", 2.0))
     state.waiting = lambda: {"mqtt://broker/": 3}
     state.on_delivery("mqtt://broker/", "Connection refused")
     with MonitorServer("127.0.0.1:0", state) as server:
@@ -103,6 +104,9 @@ def test_several_cameras_stand_beside_each_other(page: Browser, inspected: Calla
     assert "good, score 0.100" in shown[1]
     assert "nothing inspected yet" in shown[2]
     assert "camera waiting: Connection refused" in shown[2]
+    assert (
+        page.evaluate("document.getElementById('trigger').innerText") == "Trigger\nwaiting: No route to host"
+    )
     assert text_of(page, "waiting").startswith("mqtt://broker/: 3 waiting, not reached since")
 
 

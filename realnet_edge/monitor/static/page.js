@@ -154,6 +154,9 @@ function showState(found) {
   const bundle = found.control ? found.control.bundle : found.bundle;
   by("engine").textContent = bundle === null ? "-" : bundle + (works ? ", works" : ", has failed and is being built again");
   by("waiting").textContent = deliveries(found);
+  // Said where it matters: a line without one, and one whose trigger is there, need no word of it.
+  by("trigger").hidden = found.trigger.phase === "live";
+  by("trigger-state").textContent = found.trigger.phase + (found.trigger.reason ? `: ${found.trigger.reason}` : "");
   const alarms = found.alarms.map((one) => element("li", `${clock(one.at)} ${one.text}`));
   by("alarms").replaceChildren(...(alarms.length ? alarms : [element("li", "none")]));
   // The newest alarm stands above everything; the same words again would be read out again.
