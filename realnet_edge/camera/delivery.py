@@ -45,6 +45,13 @@ class Destination(Protocol):
             RefusedError: it does not want it.
         """
 
+    def rest(self) -> bool:
+        """Nothing is to be sent now; called a few times a second. Returns whether it is known to be reached.
+
+        Raises:
+            DeliveryError: it cannot be reached.
+        """
+
     def close(self) -> None:
         """Take leave."""
 
@@ -119,11 +126,13 @@ class Delivery:
         """Send one message; False where there is none.
 
         Raises:
-            DeliveryError: it could not be sent.
+            DeliveryError: it could not be sent, or the destination is not there.
             sqlite3.Error: the outbox cannot be read, or not be told of the delivery.
         """
         message = self._outbox.next(self.name)
         if message is None:
+            if not self._leaving.is_set() and self._destination.rest():
+                self._is_reached()
             self._outbox.wait(_POLL_S)
             return False
         try:
@@ -133,9 +142,12 @@ class Delivery:
             self.refused += 1
             self._on_trouble(self.name, str(error))
         self._outbox.delivered(self.name, message)
+        self._is_reached()
+        return True
+
+    def _is_reached(self) -> None:
         self._backoff.reset()
         self._tell(None)
-        return True
 
     def _tell(self, reason: str | None) -> None:
         if self._in_trouble != (reason is not None):

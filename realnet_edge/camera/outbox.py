@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from realnet_edge.camera.alarms import Alarm, Trouble
 from realnet_edge.camera.results import Inspection
 from realnet_edge.errors import ConfigError
 
@@ -58,6 +59,7 @@ class Outbox:
         destinations: names of those that results are for. One that the file does not know gets what comes
             from now on; one that is not among them any more is forgotten, if it has everything.
         kept: results that may wait on disk; beyond, the oldest are given up.
+        on_alarm: hears of a disk that fails.
 
     Attributes:
         given_up: results deleted undelivered because too many waited, or that memory did not hold either.
@@ -67,11 +69,18 @@ class Outbox:
             a destination that is not among these.
     """
 
-    def __init__(self, path: Path, destinations: Sequence[str], kept: int = _KEPT) -> None:
+    def __init__(
+        self,
+        path: Path,
+        destinations: Sequence[str],
+        kept: int = _KEPT,
+        on_alarm: Alarm = lambda text: None,
+    ) -> None:
         self.path = path
         self.given_up = 0
         self._run = uuid.uuid4().hex
         self._kept = kept
+        self._trouble = Trouble(str(path), on_alarm)
         self._held: deque[tuple[str, str]] = deque()
         self._lock = threading.Lock()
         self._filled = threading.Condition()
@@ -189,7 +198,9 @@ class Outbox:
             self._held.clear()
             oldest = "DELETE FROM message WHERE id <= (SELECT MAX(id) FROM message) - ?"
             self.given_up += self._database.execute(oldest, (self._kept,)).rowcount
-        except sqlite3.Error:
+            self._trouble.works()
+        except sqlite3.Error as error:
+            self._trouble.failed(f"cannot be written ({error}); results wait in memory")
             while len(self._held) > _HELD:
                 self._held.popleft()
                 self.given_up += 1

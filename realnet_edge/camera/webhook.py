@@ -65,6 +65,10 @@ class Webhook:
         except (OSError, http.client.HTTPException) as error:
             raise DeliveryError(str(getattr(error, "reason", error))) from None
 
+    def rest(self) -> bool:
+        """Nothing is known of it between requests."""
+        return False
+
     def close(self) -> None:
         """Nothing is held open."""
 

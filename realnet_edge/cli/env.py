@@ -28,6 +28,7 @@ LIBRARIES = {
     "camera": ("av", "paho-mqtt"),
     "sign": ("cryptography",),
     "genicam": ("genicam", "harvesters"),
+    "plc": ("asyncua", "pymodbus"),
     "web": ("starlette", "uvicorn", "prometheus-client"),
     "tensorrt": ("cuda-bindings",),
     "tensorrt-rtx": ("cuda-bindings", "tensorrt-rtx-cu13"),

@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 # Packages that the base installation leaves out, by the name they are imported under.
 EXTRA_OF_PACKAGE = {
+    "asyncua": "plc",
     "av": "camera",
     "cryptography": "sign",
     "diffusers": "train",
@@ -47,6 +48,7 @@ EXTRA_OF_PACKAGE = {
     "openvino": "openvino",
     "paho": "camera",
     "prometheus_client": "web",
+    "pymodbus": "plc",
     "safetensors": "train",
     "starlette": "web",
     "timm": "train",

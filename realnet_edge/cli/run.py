@@ -118,12 +118,11 @@ def command(
         cameras = open_cameras(sources, timeout, regions, turns, heard, opener)
         stack.enter_context(engines)
         say_arithmetic(bundle, engines.arithmetic)
-        opened = open_outputs(stack, chosen, cameras, bundle, lines if as_json else None)
-        state.waiting = opened.waiting
+        opened = open_outputs(stack, chosen, cameras, bundle, lines if as_json else None, state)
         bar = _progress(stack, cameras, limit, to_terminal=chosen.out is None and not as_json)
         # Who waits for a part's result gets it last: then it is written.
         served = serve_state(stack, web, state, engines, kept)
-        sinks: list[Sink] = [*opened.sinks, bar, supervision, *served, *opener.sinks]
+        sinks: list[Sink] = [*opened, bar, supervision, *served, *opener.sinks]
         stop = stack.enter_context(stop_on_signals())
         stack.enter_context(supervision)
         started = _each(state.started, supervision.started)

@@ -8,28 +8,18 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from plant_peers import inspection
 
-from realnet_edge.camera import Frame, Inspection, Latency, OverlayFolder, OverlayVideo, ResultLog
+from realnet_edge.camera import Inspection, OverlayFolder, OverlayVideo, PictureFolder, ResultLog
 from realnet_edge.errors import ConfigError, RealnetEdgeError
 from realnet_edge.imaging import load_image
 
 Picture = npt.NDArray[np.uint8]
 
 
-def _inspection(
-    index: int, verdict: str = "good", size: tuple[int, int] = (48, 64), name: str | None = None
-) -> Inspection:
-    image = np.full((*size, 3), 40 + index, np.uint8)
-    frame = Frame(name or f"part{index}.png", "parts", "2026-01-31T12:00:00+00:00", None, image, None, 1.0)
-    if verdict == "not_inspected":
-        return Inspection(index, frame, verdict, 0.5, "toy", error="broken")
-    anomaly_map = np.zeros((32, 32), np.float32)
-    return Inspection(index, frame, verdict, 0.5, "toy", 0.25, anomaly_map, Latency(1.0, 1.0, 1.0, 1.0))
-
-
-def _draw(inspection: Inspection) -> Picture:
-    assert inspection.frame.image is not None
-    return inspection.frame.image
+def _draw(drawn: Inspection) -> Picture:
+    assert drawn.frame.image is not None
+    return drawn.frame.image
 
 
 def _frames(path: Path) -> list[Picture]:
@@ -47,7 +37,7 @@ def test_a_line_is_in_the_file_before_the_next_frame(tmp_path: Path) -> None:
     path = tmp_path / "new" / "results.jsonl"
     with ResultLog(path) as log:
         for index in range(3):
-            log(_inspection(index))
+            log(inspection(index))
             lines = path.read_bytes().splitlines(keepends=True)
             assert [json.loads(line)["index"] for line in lines] == list(range(index + 1))
             assert all(line.endswith(b"\n") for line in lines)
@@ -56,10 +46,10 @@ def test_a_line_is_in_the_file_before_the_next_frame(tmp_path: Path) -> None:
 def test_lines_of_an_earlier_run_stay(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     with ResultLog(path) as log:
-        log(_inspection(0))
+        log(inspection(0))
         assert not log.appends
     with ResultLog(path) as log:
-        log(_inspection(1))
+        log(inspection(1))
         assert log.appends
 
     assert [json.loads(line)["index"] for line in path.read_text().splitlines()] == [0, 1]
@@ -74,31 +64,32 @@ def test_a_log_that_cannot_be_written_is_an_error_before_the_first_frame(tmp_pat
 
 def test_a_full_disk_is_an_error_that_names_the_file() -> None:
     with ResultLog(Path("/dev/full")) as log, pytest.raises(RealnetEdgeError, match="/dev/full"):
-        log(_inspection(0))
+        log(inspection(0))
 
 
 def test_a_folder_takes_defects_only_unless_asked_for_everything(tmp_path: Path) -> None:
     verdicts = ["good", "defect", "not_inspected", "good", "defect"]
     for everything, expected in ((False, [1, 4]), (True, [0, 1, 3, 4])):
-        sink = OverlayFolder(tmp_path / str(everything), _draw, everything)
+        pictures = PictureFolder(tmp_path / str(everything))
+        sink = OverlayFolder(pictures, _draw, everything)
         for index, verdict in enumerate(verdicts):
-            sink(_inspection(index, verdict))
+            sink(inspection(index, verdict))
 
-        names = sorted(path.name for path in sink.folder.iterdir())
+        names = sorted(path.name for path in pictures.folder.iterdir())
         assert names == [f"{index:06d}_part{index}.jpg" for index in expected]
-        assert sink.written == len(expected)
+        assert pictures.written == len(expected)
 
 
 def test_a_second_run_replaces_no_picture_of_the_first(tmp_path: Path) -> None:
     for _ in range(3):
-        OverlayFolder(tmp_path, _draw, False)(_inspection(7, "defect"))
+        OverlayFolder(PictureFolder(tmp_path), _draw, False)(inspection(7, "defect"))
     names = sorted(path.name for path in tmp_path.iterdir())
     assert len(names) == 3
     assert all(name.endswith("000007_part7.jpg") for name in names), names
 
 
 def test_an_overlay_is_the_picture_that_was_drawn(tmp_path: Path) -> None:
-    OverlayFolder(tmp_path, _draw, False)(_inspection(7, "defect"))
+    OverlayFolder(PictureFolder(tmp_path), _draw, False)(inspection(7, "defect"))
 
     picture = load_image(tmp_path / "000007_part7.jpg")
     assert picture.shape == (48, 64, 3)
@@ -106,11 +97,12 @@ def test_an_overlay_is_the_picture_that_was_drawn(tmp_path: Path) -> None:
 
 
 def test_names_from_a_source_never_leave_the_folder(tmp_path: Path) -> None:
-    sink = OverlayFolder(tmp_path / "out", _draw, False)
-    sink(_inspection(0, "defect", name="scratch head/000.png"))
-    sink(_inspection(1, "defect", name="../../evil.png"))
+    pictures = PictureFolder(tmp_path / "out")
+    sink = OverlayFolder(pictures, _draw, False)
+    sink(inspection(0, "defect", name="scratch head/000.png"))
+    sink(inspection(1, "defect", name="../../evil.png"))
 
-    assert sorted(path.name for path in sink.folder.iterdir()) == [
+    assert sorted(path.name for path in pictures.folder.iterdir()) == [
         "000000_scratch_head_000.jpg",
         "000001_.._.._evil.jpg",
     ]
@@ -122,7 +114,7 @@ def test_a_video_holds_every_inspected_frame(tmp_path: Path, suffix: str) -> Non
     path = tmp_path / f"line{suffix}"
     with OverlayVideo(path, _draw, 25.0) as video:
         for index, verdict in enumerate(["good", "defect", "not_inspected", "good", "defect", "good"]):
-            video(_inspection(index * 30, verdict))
+            video(inspection(index * 30, verdict))
         assert not path.exists()
 
     frames = _frames(path)
@@ -134,7 +126,7 @@ def test_a_video_holds_every_inspected_frame(tmp_path: Path, suffix: str) -> Non
 def test_frames_of_other_and_odd_sizes_fit_into_one_video(tmp_path: Path) -> None:
     with OverlayVideo(tmp_path / "line.avi", _draw, 10.0) as video:
         for index, size in enumerate([(47, 63), (47, 63), (100, 30), (20, 200)]):
-            video(_inspection(index, size=size))
+            video(inspection(index, size=size))
 
     assert [frame.shape for frame in _frames(tmp_path / "line.avi")] == [(48, 64, 3)] * 4
 
@@ -145,7 +137,7 @@ def test_an_error_leaves_no_video_and_the_old_one_untouched(tmp_path: Path) -> N
 
     def run() -> None:
         with OverlayVideo(path, _draw, 25.0) as video:
-            video(_inspection(0))
+            video(inspection(0))
             raise RuntimeError("engine")
 
     with pytest.raises(RuntimeError, match="engine"):
@@ -157,7 +149,7 @@ def test_an_error_leaves_no_video_and_the_old_one_untouched(tmp_path: Path) -> N
 
 def test_a_video_without_a_frame_is_not_written(tmp_path: Path) -> None:
     with OverlayVideo(tmp_path / "line.mp4", _draw, 25.0) as video:
-        video(_inspection(0, "not_inspected"))
+        video(inspection(0, "not_inspected"))
 
     assert list(tmp_path.iterdir()) == []
 
@@ -167,10 +159,11 @@ def test_frames_that_did_not_reach_the_disk_are_noticed(tmp_path: Path) -> None:
 
     def run() -> None:
         with OverlayVideo(path, _draw, 25.0) as video:
-            video(_inspection(0))
-            video(_inspection(1))
+            video(inspection(0))
+            video(inspection(1))
             # As if OpenCV had taken a third one and dropped it.
-            video.written += 1
+            assert video._part is not None
+            video._part._count += 1
 
     with pytest.raises(RealnetEdgeError, match="only 2 of 3 frames"):
         run()
@@ -188,4 +181,4 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path, write_video: C
     file = write_video(tmp_path / "a.avi", 1)
 
     with pytest.raises(ConfigError, match="cannot be made"):
-        OverlayFolder(file, _draw, False)
+        PictureFolder(file)

@@ -1,0 +1,149 @@
+"""Results of `run` that are sent: to a broker, to a webhook."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from realnet_edge.cli.output import say
+from realnet_edge.cli.written import say_made
+from realnet_edge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from realnet_edge.camera.alarms import Alarm
+    from realnet_edge.camera.board import Board
+    from realnet_edge.camera.delivery import Delivery, Destination
+    from realnet_edge.camera.outbox import Outbox
+
+SECRET = "REALNET_EDGE_WEBHOOK_SECRET"  # noqa: S105  # the variable's name
+_DISCOVERY = "homeassistant"
+
+OPTIONS = (
+    click.option(
+        "--mqtt",
+        metavar="ADDRESS",
+        help="Publish each result at this broker, mqtt://HOST or mqtts://USER:${VARIABLE}@HOST:PORT/PREFIX, "
+        "as PREFIX/CATEGORY/result; PREFIX is realnet-edge if there is none.",
+    ),
+    click.option(
+        "--mqtt-ca",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Certificates that the broker's has to be signed by; else the system's.",
+    ),
+    click.option(
+        "--mqtt-discovery",
+        is_flag=False,
+        flag_value=_DISCOVERY,
+        metavar="[PREFIX]",
+        help="Announce verdict, score and counters to Home Assistant, under this prefix of topics.  "
+        f"[{_DISCOVERY} if none is given]",
+    ),
+    click.option(
+        "--webhook",
+        metavar="URL",
+        help=f"POST each result there, signed with the secret in {SECRET} if that is set.",
+    ),
+    click.option(
+        "--outbox",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="File where results wait for the broker and the webhook until these have them.  "
+        "[default: CATEGORY-outbox.db]",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class SentOptions:
+    """What the options ask for; the fields are theirs."""
+
+    mqtt: str | None
+    mqtt_ca: Path | None
+    mqtt_discovery: str | None
+    webhook: str | None
+    outbox: Path | None
+
+
+@dataclass(frozen=True)
+class OpenSent:
+    """What takes results to be sent.
+
+    Attributes:
+        sinks: to be called with each result.
+        waiting: gives how many results wait for each destination, by its name.
+    """
+
+    sinks: list[Outbox]
+    waiting: Callable[[], dict[str, int]]
+
+
+def open_sent(
+    stack: ExitStack, options: SentOptions, category: str, board: Board, on_alarm: Alarm
+) -> OpenSent:
+    """The outbox and those who empty it; closed with the stack.
+
+    Raises:
+        ConfigError: options that contradict each other, or cannot be met.
+    """
+    if not options.mqtt and (options.mqtt_ca or options.mqtt_discovery):
+        raise ConfigError("--mqtt-ca and --mqtt-discovery are for a broker: add --mqtt.")
+    destinations = _destinations(options, category, board)
+    if not destinations:
+        if options.outbox:
+            raise ConfigError("--outbox is for sent results: add --mqtt or --webhook.")
+        return OpenSent([], dict)
+    path = options.outbox or Path(f"{category}-outbox.db")
+    outbox = _open_outbox(stack, path, destinations, on_alarm)
+    return OpenSent([outbox], lambda: {one.name: outbox.waiting(one.name) for one in destinations})
+
+
+def _open_outbox(stack: ExitStack, path: Path, destinations: list[Destination], on_alarm: Alarm) -> Outbox:
+    from realnet_edge.camera.delivery import Delivery
+    from realnet_edge.camera.outbox import Outbox
+
+    say_made("--outbox", path.parent)
+    names = [destination.name for destination in destinations]
+    outbox = stack.enter_context(Outbox(path, names, on_alarm=on_alarm))
+    deliveries = [Delivery(outbox, destination, _say_trouble) for destination in destinations]
+    # Left last, when nothing is under way any more and before the outbox closes.
+    stack.callback(_say_deliveries, outbox, deliveries)
+    for delivery in deliveries:
+        stack.enter_context(delivery)
+    return outbox
+
+
+def _destinations(options: SentOptions, category: str, board: Board) -> list[Destination]:
+    from realnet_edge.camera.addresses import filled_in
+    from realnet_edge.camera.mqtt import Mqtt
+    from realnet_edge.camera.webhook import Webhook
+
+    found: list[Destination] = []
+    if options.mqtt:
+        address = filled_in(options.mqtt, "--mqtt")
+        found.append(Mqtt(address, category, options.mqtt_ca, board=board, discovery=options.mqtt_discovery))
+    if options.webhook:
+        if not options.webhook.lower().startswith(("http://", "https://")):
+            raise ConfigError(f"--webhook {options.webhook}: valid is an address with http:// or https://.")
+        found.append(Webhook(filled_in(options.webhook, "--webhook"), os.environ.get(SECRET)))
+    return found
+
+
+def _say_trouble(name: str, reason: str | None) -> None:
+    say(f"{name}: {'reached again' if reason is None else reason}")
+
+
+def _say_deliveries(outbox: Outbox, deliveries: list[Delivery]) -> None:
+    for delivery in deliveries:
+        text = f"{delivery.name}: {delivery.sent} results delivered"
+        if delivery.refused:
+            text += f", {delivery.refused} refused"
+        if waiting := outbox.waiting(delivery.name):
+            text += f", {waiting} wait in {outbox.path} for the next run"
+        say(text)
+    if outbox.given_up:
+        say(f"Warning: {outbox.given_up} results were given up: more waited than the outbox holds.")
