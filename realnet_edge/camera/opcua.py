@@ -16,7 +16,7 @@ from realnet_edge.camera.alarms import Alarm, Trouble
 from realnet_edge.camera.backoff import Backoff
 from realnet_edge.camera.board import Board, Standing
 from realnet_edge.camera.opcua_access import Endpoint, Readers, restrict
-from realnet_edge.camera.results import NOT_INSPECTED, Inspection
+from realnet_edge.camera.results import Inspection
 
 if TYPE_CHECKING:
     from asyncua import Server, ua
@@ -52,8 +52,9 @@ class OpcUaServer:
     Under Objects lies an object named by the category, in it one for each camera that has a name, in it the
     variables: their node ids are `ns=NAMESPACE;s=CATEGORY.VARIABLE` and `s=CATEGORY.CAMERA.VARIABLE`. Verdict
     is "good", "defect" or "not_inspected". While nothing is inspected what belongs to the newest result has
-    the status UncertainLastUsableValue, before the first one BadWaitingForInitialData; the score of a frame
-    that was not inspected is NaN with BadNoData. Clients may read and subscribe, nothing else.
+    the status UncertainLastUsableValue, before the first one BadWaitingForInitialData and no value; the
+    score of a frame that was not inspected has BadNoData and no value. Clients may read and subscribe,
+    nothing else.
 
     Building the server takes some seconds of a processor, beside the inspection; until then nobody answers.
 
@@ -186,10 +187,9 @@ class OpcUaServer:
             taken = _taken(standing) or now
             for name, value, status in _values(standing):
                 path = f"{self._path(camera)}.{name}"
-                # NaN is never equal to itself, and would be written for ever.
-                if written.get(path) == (str(value), status):
+                if written.get(path) == (value, status):
                     continue
-                written[path] = (str(value), status)
+                written[path] = (value, status)
                 variable = variables[path]
                 found = ua.DataValue(
                     ua.Variant(value, variable.kind),
@@ -213,13 +213,9 @@ def _values(standing: Standing) -> Iterator[tuple[str, Any, int]]:
         for name, kind in _OF_RESULT:
             yield name, _empty(ua.VariantType[kind]), ua.StatusCodes.BadWaitingForInitialData
     else:
-        missing = newest.verdict == NOT_INSPECTED
+        missing = newest.score is None
         yield "Verdict", newest.verdict, status
-        yield (
-            "Score",
-            float("nan") if newest.score is None else newest.score,
-            ua.StatusCodes.BadNoData if missing else status,
-        )
+        yield "Score", newest.score or 0.0, ua.StatusCodes.BadNoData if missing else status
         yield "Threshold", newest.threshold, status
         yield "PartId", newest.frame.id, status
         yield "Timestamp", _taken(standing), status

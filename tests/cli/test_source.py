@@ -125,6 +125,8 @@ def test_what_cannot_be_meant_is_refused(
         ("paho", ["--trigger", "mqtt://host/part"], "camera"),
         ("starlette", ["--trigger", "http://127.0.0.1:0/"], "web"),
         ("harvesters", ["--source", "genicam:0"], "genicam"),
+        ("asyncua", ["--opcua", "opc.tcp://127.0.0.1"], "plc"),
+        ("pymodbus", ["--modbus", "modbus://host/1/0"], "plc"),
         ("uvicorn", ["--web", "127.0.0.1:0"], "web"),
         ("starlette", ["--web", "127.0.0.1:0"], "web"),
         ("prometheus_client", ["--web", "127.0.0.1:0"], "web"),
