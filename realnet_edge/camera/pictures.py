@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sqlite3
+import threading
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from realnet_edge.camera.alarms import Alarm, Trouble, reason_of
+from realnet_edge.camera.background import Background
 from realnet_edge.camera.ledger import Ledger
 from realnet_edge.camera.results import DEFECT, Inspection
 from realnet_edge.errors import ConfigError, RealnetEdgeError
@@ -38,11 +40,12 @@ class PictureFolder:
         folder: made if absent.
         limit: bytes that pictures may take; the oldest ones that were written under a limit are deleted
             first, and no other file. None for no limit.
-        on_alarm: hears of a disk that fails; None makes that an error.
+        on_alarm: hears of a disk that fails; pictures are written in a thread of their own then, and up to
+            64 MiB of them may wait. None writes at once and makes a disk that fails an error.
 
     Attributes:
         written: pictures that are on disk, or were.
-        missed: pictures that the disk did not take.
+        missed: pictures that the disk did not take, or not in time.
 
     Raises:
         ConfigError: the folder cannot be made, or is used by another run with a limit.
@@ -51,6 +54,8 @@ class PictureFolder:
     def __init__(self, folder: Path, limit: int | None = None, on_alarm: Alarm | None = None) -> None:
         self.folder = folder
         self.written = self.missed = 0
+        # Two threads count what is missed: the one that writes, and the one that finds no room to wait.
+        self._counting = threading.Lock()
         self._trouble = None if on_alarm is None else Trouble(str(folder), on_alarm)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -58,6 +63,7 @@ class PictureFolder:
         except OSError as error:
             raise ConfigError(f"{folder}: cannot be made ({error.strerror}).") from error
         self._ledger = None if limit is None else Ledger(folder, limit)
+        self._background = None if on_alarm is None else Background(self._save)
         self._run = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%fZ_") if used else ""
 
     def name(self, inspection: Inspection, kind: Kind = "jpeg") -> str:
@@ -66,7 +72,7 @@ class PictureFolder:
         return f"{self._run}{inspection.index:06d}_{frame_id}{SUFFIXES[kind]}"
 
     def save(self, name: str, encoded: bytes) -> None:
-        """Write a picture.
+        """Write a picture, or have it written.
 
         Args:
             name: within the folder.
@@ -75,6 +81,20 @@ class PictureFolder:
         Raises:
             RealnetEdgeError: the disk fails, and nobody hears of alarms.
         """
+        if self._background is None:
+            self._save(name, encoded)
+        elif not self._background.put(name, encoded):
+            self._miss("pictures come faster than they can be written")
+
+    def close(self) -> None:
+        """Have everything written, for as long as an end may take."""
+        left = 0 if self._background is None else self._background.close()
+        self.missed += left or 0
+        # A thread that hangs in a write still uses it.
+        if self._ledger is not None and left is not None:
+            self._ledger.close()
+
+    def _save(self, name: str, encoded: bytes) -> None:
         try:
             self._write(name, encoded)
         except (OSError, sqlite3.Error) as error:
@@ -82,16 +102,17 @@ class PictureFolder:
                 raise RealnetEdgeError(
                     f"{self.folder / name}: cannot be written ({reason_of(error)})."
                 ) from error
-            self.missed += 1
-            self._trouble.failed(f"pictures cannot be written ({reason_of(error)})")
+            self._miss(f"pictures cannot be written ({reason_of(error)})")
         else:
             self.written += 1
             if self._trouble is not None:
                 self._trouble.works()
 
-    def close(self) -> None:
-        if self._ledger is not None:
-            self._ledger.close()
+    def _miss(self, reason: str) -> None:
+        with self._counting:
+            self.missed += 1
+        if self._trouble is not None:
+            self._trouble.failed(reason)
 
     def _write(self, name: str, encoded: bytes) -> None:
         if self._ledger is None:

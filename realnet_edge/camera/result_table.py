@@ -51,8 +51,8 @@ _DELETE = (
 )
 # Written into the file, so that nobody else's database is taken for ours: "RNET", and the table's form.
 _APPLICATION, _VERSION = 0x524E4554, 1
-# How long someone else's write to the same file may take.
-_LOCK_S = 0.5
+# How long someone else's write to the same file may take: of a line other results are behind it.
+_LOCK_S, _LIVE_LOCK_S = 5.0, 0.05
 # Old rows leave the file in parts, for the inspection is not to wait for millions: more a minute than come.
 _PRUNE_S, _PRUNED = 60.0, 10_000
 
@@ -87,6 +87,8 @@ class ResultTable(RecordSink[dict[str, Any]]):
             raise ConfigError(f"{path}: cannot be written ({error}).") from error
         try:
             self._prepare()
+            if on_alarm is not None:
+                self._database.execute(f"PRAGMA busy_timeout = {_LIVE_LOCK_S * 1e3:.0f}")
         except (sqlite3.Error, ConfigError) as error:
             self._database.close()
             raise ConfigError(

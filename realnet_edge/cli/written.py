@@ -178,8 +178,8 @@ def _pictures(
     say_made("--save", save)
     limit = None if options.save_limit is None else int(options.save_limit * _GB)
     pictures = PictureFolder(save, limit, on_alarm)
-    stack.callback(pictures.close)
     stack.callback(_say_missed, pictures)
+    stack.callback(pictures.close)
     yield OverlayFolder(pictures, _annotate, options.save_all)
     if options.around is not None:
         yield AroundDefects(pictures, options.around, options.around_format or "jpeg")

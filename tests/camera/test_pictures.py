@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 from plant_peers import inspection
+from waiting_peers import PATIENCE_S
 
 from realnet_edge.camera import AroundDefects, OverlayFolder, PictureFolder
 from realnet_edge.camera.ledger import LEDGER
@@ -143,3 +145,32 @@ def test_a_limit_belongs_to_one_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="a folder of its own for each run"):
         PictureFolder(tmp_path, limit=10_000)
     first.close()
+
+
+def test_a_disk_that_hangs_holds_up_no_result_and_pictures_in_vain_are_counted(tmp_path: Path) -> None:
+    alarms: list[str] = []
+    pictures = PictureFolder(tmp_path, on_alarm=alarms.append)
+    assert pictures._background
+    pictures._background._most = 10_000
+    hanging, going_on = threading.Event(), threading.Event()
+    write = pictures._write
+
+    def slow(name: str, encoded: bytes) -> None:
+        hanging.set()
+        assert going_on.wait(PATIENCE_S)
+        write(name, encoded)
+
+    pictures._write = slow  # type: ignore[method-assign]  # a disk cannot be made to hang
+    pictures.save("first.jpg", bytes(10_000))
+    assert hanging.wait(PATIENCE_S)
+    for number in range(5):
+        pictures.save(f"{number}.jpg", bytes(4_000))
+    assert pictures.missed == 2
+    going_on.set()
+    pictures.close()
+    assert pictures.written == 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.jpg", "1.jpg", "2.jpg", "first.jpg"]
+    assert alarms == [
+        f"{tmp_path}: pictures come faster than they can be written",
+        f"{tmp_path}: works again",
+    ]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from plant_peers import inspection, small_disk
+from waiting_peers import wait
 
 from realnet_edge.camera import (
     AroundDefects,
@@ -131,9 +132,11 @@ def test_pictures_that_find_no_room_are_counted_and_every_other_is_whole(disk: P
     for index in range(30):
         for sink in sinks:
             sink(inspection(index, "defect" if index % 3 == 0 else "good"))
+    wait(lambda: pictures.written + pictures.missed == 10 + 29)
     assert pictures.missed > 0
     ballast.unlink()
     sinks[0](inspection(30, "defect"))
+    pictures.close()
     files = [path for path in disk.rglob("*") if path.is_file()]
     assert len(files) == pictures.written
     assert pictures.written + pictures.missed == 11 + 29
