@@ -221,7 +221,8 @@ def test_a_brokers_address_is_taken_apart() -> None:
 
 
 def test_a_full_disk_stops_nothing_and_loses_nothing(tmp_path: Path) -> None:
-    with Outbox(tmp_path / "outbox.db", ["one"]) as outbox:
+    path, alarms = tmp_path / "outbox.db", list[str]()
+    with Outbox(path, ["one"], on_alarm=alarms.append) as outbox:
         (pages,) = outbox._database.execute("PRAGMA page_count").fetchone()
         # What SQLite answers then is what it answers when the file system is full.
         outbox._database.execute(f"PRAGMA max_page_count = {pages + 2}")
@@ -240,6 +241,10 @@ def test_a_full_disk_stops_nothing_and_loses_nothing(tmp_path: Path) -> None:
             outbox.delivered("one", message)
         assert found == list(range(61))
         assert outbox.given_up == 0
+    assert alarms == [
+        f"{path}: cannot be written (database or disk is full); results wait in memory",
+        f"{path}: works again",
+    ]
 
 
 def test_too_many_results_give_up_the_oldest_and_say_so(tmp_path: Path) -> None:

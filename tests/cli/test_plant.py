@@ -39,6 +39,23 @@ def test_a_gate_moves_for_each_part(run: Callable[..., Result]) -> None:
     assert f"{address}: 11 decisions carried out" in done.stderr
 
 
+def test_each_camera_has_its_own_gate(bundle: Path, parts: Path) -> None:
+    gates = {name: ModbusDevice(free_port()) for name in ("left", "right")}
+    arguments = ["run", "--bundle", bundle, "--reject-age", 60_000]
+    for name, device in gates.items():
+        images = parts if name == "left" else parts / "part2.png"
+        arguments += ["--source", f"{name}={images}"]
+        arguments += ["--modbus", f"{name}=modbus://127.0.0.1:{device.port}/{UNIT}/5"]
+    done = CliRunner().invoke(cli, [*map(str, arguments)])
+    one_for_both = CliRunner().invoke(cli, [*map(str, arguments[:-2]), "--modbus", "modbus://127.0.0.1/1/0"])
+    for device in gates.values():
+        device.close()
+    assert done.exit_code == 0, done.stderr
+    assert gates["left"].writes == [True, *(index in (2, 6, 10) for index in range(11)), True]
+    assert gates["right"].writes == [True, True, True]
+    assert one_for_both.exit_code == 2
+
+
 def test_a_gate_that_is_away_is_an_alarm_and_stops_nothing(run: Callable[..., Result]) -> None:
     address = f"modbus://127.0.0.1:{free_port()}/1/0"
     done = run("--modbus", address, "--opcua", f"opc.tcp://127.0.0.1:{free_port()}")
