@@ -30,7 +30,7 @@ class Line:
     def __init__(self, address: str) -> None:
         self.facts: dict[str | None, CameraFacts] = {}
         self.alarms: list[str] = []
-        self.board = Board(["left", "right"], lambda: self.facts)
+        self.board = Board(["left", "right"], lambda: self.facts, quiet_s=1e6)
         self.server = OpcUaServer(Endpoint.parse(address), "screw", self.board, self.alarms.append)
 
     def __call__(self, index: int, verdict: str, camera: str) -> None:
