@@ -40,11 +40,15 @@ class Background:
             self._changed.notify_all()
             return True
 
-    def close(self) -> int | None:
-        """Write what waits, for a while; gives how many files were not written, None if a write hangs."""
+    def finish(self) -> None:
+        """Nothing more is handed over; waits for nothing."""
         with self._changed:
             self._finished = True
             self._changed.notify_all()
+
+    def close(self) -> int | None:
+        """Write what waits, for a while; gives how many files were not written, None if a write hangs."""
+        self.finish()
         self._thread.join(_END_S)
         with self._changed:
             left = len(self._waiting)

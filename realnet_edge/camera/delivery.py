@@ -15,7 +15,7 @@ from realnet_edge.errors import RealnetEdgeError
 # How often a thread with nothing to do looks whether it shall stop.
 _POLL_S = 0.2
 # How long a send that is under way may keep the end waiting.
-_END_S = 1.0
+_END_S = 0.5
 
 _Delivery = TypeVar("_Delivery", bound="Delivery")
 
@@ -99,11 +99,15 @@ class Delivery:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._leaving.set()
-        self._outbox.wake()
+        self.leave()
         self._thread.join(self._drain_s)
         self._drained.set()
         self._thread.join(_END_S)
+
+    def leave(self) -> None:
+        """Send what waits and end; waits for nothing. Leaving the block does it otherwise."""
+        self._leaving.set()
+        self._outbox.wake()
 
     def _work(self) -> None:
         try:

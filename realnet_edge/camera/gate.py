@@ -156,11 +156,15 @@ class RejectGate:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.leave()
+        # What is decided is carried out if it still may be; a device that is away is not waited for.
+        self._thread.join(1.5 * _TIMEOUT_S)
+
+    def leave(self) -> None:
+        """Carry out what waits and end; waits for nothing. Leaving the block does it otherwise."""
         with self._changed:
             self._leaving = True
             self._changed.notify_all()
-        # What is decided is carried out if it still may be; a device that is away is not waited for.
-        self._thread.join(1.5 * _TIMEOUT_S)
 
     def _work(self) -> None:
         while not self._leaving or self._waiting:

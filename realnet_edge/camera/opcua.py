@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -81,8 +82,8 @@ class OpcUaServer:
         self._board = board
         self._trouble = Trouble(self.url, on_alarm)
         self._leaving = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._changed = asyncio.Event()
+        self._listened = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="opcua", daemon=True)
 
     def __call__(self, inspection: Inspection) -> None:
@@ -95,34 +96,44 @@ class OpcUaServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.leave()
+        # One that is still being built has nobody to take leave of, and is left to the end of the process.
+        if self._listened:
+            self._thread.join(_END_S + 0.2)
+
+    def leave(self) -> None:
+        """End; waits for nothing. Leaving the block does it otherwise."""
         self._leaving.set()
         self._wake()
-        # One that is still being built is left to the end of the process.
-        self._thread.join(_END_S + 0.2)
 
     def _wake(self) -> None:
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._changed.set)
+        # None before the server is built; closed behind its end.
+        if (loop := self._loop) is not None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._changed.set)
 
     def _work(self) -> None:
         backoff = Backoff(2.0, 60.0)
         while not self._leaving.is_set():
             self._served(backoff)
-        self._loop.close()
 
     def _served(self, backoff: Backoff) -> None:
         try:
-            self._loop.run_until_complete(self._serve())
+            asyncio.run(self._serve())
         except Exception as error:  # noqa: BLE001  # whatever fails in it, the line goes on
             self._trouble.failed(f"the OPC UA server failed ({error}) and is started again")
             self._leaving.wait(backoff.next())
 
     async def _serve(self) -> None:
+        # Of this loop: a server that failed is built anew in another one.
+        self._changed, self._loop = asyncio.Event(), asyncio.get_running_loop()
+        self._loop.set_default_executor(_Here())
         server = await self._built()
         written: dict[str, Any] = {}
         variables = await self._variables(server)
         if self._leaving.is_set():
             return
+        self._listened = True
         await server.start()
         try:
             while not self._leaving.is_set():
@@ -201,6 +212,18 @@ class OpcUaServer:
 
     def _path(self, camera: str | None) -> str:
         return self._category if camera is None else f"{self._category}.{camera}"
+
+
+class _Here(ThreadPoolExecutor):
+    """Calls at once: the server is built in a worker's thread else, and a process waits for those to end."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001  # as any executor does
+            future.set_exception(error)
+        return future
 
 
 def _values(standing: Standing) -> Iterator[tuple[str, Any, int]]:

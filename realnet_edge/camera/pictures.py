@@ -86,6 +86,11 @@ class PictureFolder:
         elif not self._background.put(name, encoded):
             self._miss("pictures come faster than they can be written")
 
+    def leave(self) -> None:
+        """No more pictures come; waits for nothing. `close` does it otherwise."""
+        if self._background is not None:
+            self._background.finish()
+
     def close(self) -> None:
         """Have everything written, for as long as an end may take."""
         left = 0 if self._background is None else self._background.close()

@@ -61,13 +61,22 @@ def open_outputs(
         state.on_alarm(text)
 
     category = bundle.manifest.category
+    ending: list[Callable[[], None]] = []
     endless = any(camera.source.endless for camera in cameras)
     board = Board([camera.name for camera in cameras], lambda: _facts(state))
-    on_disk = written.open_written(stack, outputs, cameras, lines, on_alarm if endless else None)
-    sending = sent.open_sent(stack, outputs, category, board, on_alarm)
+    on_disk = written.open_written(stack, outputs, cameras, lines, on_alarm if endless else None, ending)
+    sending = sent.open_sent(stack, outputs, category, board, on_alarm, ending)
     state.waiting = sending.waiting
+    for_plant = plant.open_plant(stack, outputs, category, board, on_alarm, ending)
+    # Those who take their time to end are told all at once, and then waited for one after the other.
+    stack.callback(_end, ending)
     # A gate is to move before anything is written.
-    return [board, *plant.open_plant(stack, outputs, category, board, on_alarm), *on_disk, *sending.sinks]
+    return [board, *for_plant, *on_disk, *sending.sinks]
+
+
+def _end(ending: list[Callable[[], None]]) -> None:
+    for leave in ending:
+        leave()
 
 
 def _facts(state: LineState) -> dict[str | None, CameraFacts]:

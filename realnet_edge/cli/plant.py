@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from realnet_edge.camera.alarms import Alarm
     from realnet_edge.camera.board import Board
     from realnet_edge.camera.gate import Coil, RejectGate
+    from realnet_edge.camera.opcua import OpcUaServer
 
 Sink = Callable[["Inspection"], None]
 _DEFECTS, _BOTH = "defects", "defects+not-inspected"
@@ -79,25 +80,32 @@ class PlantOptions:
 
 
 def open_plant(
-    stack: ExitStack, options: PlantOptions, category: str, board: Board, on_alarm: Alarm
+    stack: ExitStack,
+    options: PlantOptions,
+    category: str,
+    board: Board,
+    on_alarm: Alarm,
+    ending: list[Callable[[], None]],
 ) -> list[Sink]:
     """Sinks for a plant's systems, the gates first; closed with the stack.
 
     Args:
         board: how it stands with each camera; it must have each result before these sinks.
+        ending: gets what is to be called before the stack closes.
 
     Raises:
         ConfigError: options that contradict each other, or cannot be met.
     """
-    return [
-        *_gates(stack, options, board, on_alarm),
-        *_server(stack, options, category, board, on_alarm),
-    ]
+    servers = list(_server(stack, options, category, board, on_alarm))
+    gates = dict(_gates(stack, options, board, on_alarm))
+    ending += [server.leave for server in servers]
+    ending += [gate.leave for gate in gates.values()]
+    return [*(partial(_of_camera, camera, gate) for camera, gate in gates.items()), *servers]
 
 
 def _server(
     stack: ExitStack, options: PlantOptions, category: str, board: Board, on_alarm: Alarm
-) -> Iterator[Sink]:
+) -> Iterator[OpcUaServer]:
     from realnet_edge.camera.addresses import filled_in
     from realnet_edge.camera.opcua import OpcUaServer
     from realnet_edge.camera.opcua_access import Endpoint
@@ -115,7 +123,9 @@ def _server(
     yield server
 
 
-def _gates(stack: ExitStack, options: PlantOptions, board: Board, on_alarm: Alarm) -> Iterator[Sink]:
+def _gates(
+    stack: ExitStack, options: PlantOptions, board: Board, on_alarm: Alarm
+) -> Iterator[tuple[str | None, RejectGate]]:
     from realnet_edge.camera.gate import GateRules, RejectGate
 
     if not options.modbus:
@@ -133,7 +143,7 @@ def _gates(stack: ExitStack, options: PlantOptions, board: Board, on_alarm: Alar
         gate = RejectGate(coil, rules, on_alarm, partial(_idle, board, camera))
         # Left last, when nothing moves any more.
         stack.callback(_say_gate, gate)
-        yield partial(_of_camera, camera, stack.enter_context(gate))
+        yield camera, stack.enter_context(gate)
 
 
 def _coils(given: Sequence[str], cameras: Sequence[str | None]) -> dict[str | None, Coil]:

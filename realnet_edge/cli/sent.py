@@ -83,9 +83,19 @@ class OpenSent:
 
 
 def open_sent(
-    stack: ExitStack, options: SentOptions, category: str, board: Board, on_alarm: Alarm
+    stack: ExitStack,
+    options: SentOptions,
+    category: str,
+    board: Board,
+    on_alarm: Alarm,
+    ending: list[Callable[[], None]],
 ) -> OpenSent:
     """The outbox and those who empty it; closed with the stack.
+
+    Args:
+        board: how it stands with each camera, for those who want the newest alone.
+        on_alarm: hears of a failing disk.
+        ending: gets what is to be called before the stack closes.
 
     Raises:
         ConfigError: options that contradict each other, or cannot be met.
@@ -98,11 +108,17 @@ def open_sent(
             raise ConfigError("--outbox is for sent results: add --mqtt or --webhook.")
         return OpenSent([], dict)
     path = options.outbox or Path(f"{category}-outbox.db")
-    outbox = _open_outbox(stack, path, destinations, on_alarm)
+    outbox = _open_outbox(stack, path, destinations, on_alarm, ending)
     return OpenSent([outbox], lambda: {one.name: outbox.waiting(one.name) for one in destinations})
 
 
-def _open_outbox(stack: ExitStack, path: Path, destinations: list[Destination], on_alarm: Alarm) -> Outbox:
+def _open_outbox(
+    stack: ExitStack,
+    path: Path,
+    destinations: list[Destination],
+    on_alarm: Alarm,
+    ending: list[Callable[[], None]],
+) -> Outbox:
     from realnet_edge.camera.delivery import Delivery
     from realnet_edge.camera.outbox import Outbox
 
@@ -114,6 +130,7 @@ def _open_outbox(stack: ExitStack, path: Path, destinations: list[Destination], 
     stack.callback(_say_deliveries, outbox, deliveries)
     for delivery in deliveries:
         stack.enter_context(delivery)
+        ending.append(delivery.leave)
     return outbox
 
 

@@ -110,6 +110,7 @@ def open_written(
     cameras: Sequence[Camera],
     lines: list[dict[str, Any]] | None,
     on_alarm: Alarm | None,
+    ending: list[Callable[[], None]],
 ) -> list[Sink]:
     """Sinks that write; closed with the stack.
 
@@ -117,6 +118,7 @@ def open_written(
         cameras: the only one gives a video its frames a second.
         lines: takes the lines where neither a file nor standard output does.
         on_alarm: hears of a failing disk; None makes it an error.
+        ending: gets what is to be called before the stack closes.
 
     Raises:
         ConfigError: something that cannot be written.
@@ -124,7 +126,7 @@ def open_written(
     return [
         _lines(stack, options.out, lines, on_alarm),
         *_table(stack, options, on_alarm),
-        *_pictures(stack, options, cameras, on_alarm),
+        *_pictures(stack, options, cameras, on_alarm, ending),
     ]
 
 
@@ -159,7 +161,11 @@ def _table(stack: ExitStack, options: WrittenOptions, on_alarm: Alarm | None) ->
 
 
 def _pictures(
-    stack: ExitStack, options: WrittenOptions, cameras: Sequence[Camera], on_alarm: Alarm | None
+    stack: ExitStack,
+    options: WrittenOptions,
+    cameras: Sequence[Camera],
+    on_alarm: Alarm | None,
+    ending: list[Callable[[], None]],
 ) -> Iterator[Sink]:
     from realnet_edge.camera import VIDEO_SUFFIXES, AroundDefects, OverlayFolder, OverlayVideo, PictureFolder
 
@@ -180,6 +186,7 @@ def _pictures(
     pictures = PictureFolder(save, limit, on_alarm)
     stack.callback(_say_missed, pictures)
     stack.callback(pictures.close)
+    ending.append(pictures.leave)
     yield OverlayFolder(pictures, _annotate, options.save_all)
     if options.around is not None:
         yield AroundDefects(pictures, options.around, options.around_format or "jpeg")
