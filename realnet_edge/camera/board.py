@@ -20,10 +20,12 @@ class CameraFacts:
     Attributes:
         idle: why it gives no pictures now; None while it does.
         dropped: its frames that gave way to newer ones.
+        steady: whether frames have to come by themselves; parts and dropped files come when they come.
     """
 
     idle: str | None = None
     dropped: int = 0
+    steady: bool = True
 
 
 Facts = Callable[[], Mapping[str | None, CameraFacts]]
@@ -66,7 +68,7 @@ class Board:
     Args:
         cameras: their names; None is the one that has none.
         facts: what is known of them besides.
-        quiet_s: seconds without a result after which a camera counts as idle.
+        quiet_s: seconds without a result after which a camera whose frames have to come counts as idle.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class Board:
         with self._lock:
             seen = self._seen[camera]
             counts = dict(seen.counts)
-            newest, quiet = seen.newest, time.monotonic() - seen.at > self._quiet_s
+            newest, quiet = seen.newest, facts.steady and time.monotonic() - seen.at > self._quiet_s
         idle = facts.idle or (f"no result for {self._quiet_s:g} s" if quiet else None)
         return Standing(newest, counts[GOOD], counts[DEFECT], counts[NOT_INSPECTED], facts.dropped, idle)
 

@@ -63,7 +63,7 @@ def open_outputs(
     category = bundle.manifest.category
     ending: list[Callable[[], None]] = []
     endless = any(camera.source.endless for camera in cameras)
-    board = Board([camera.name for camera in cameras], lambda: _facts(state))
+    board = Board([camera.name for camera in cameras], lambda: _facts(state, cameras))
     on_disk = written.open_written(stack, outputs, cameras, lines, on_alarm if endless else None, ending)
     sending = sent.open_sent(stack, outputs, category, board, on_alarm, ending)
     state.waiting = sending.waiting
@@ -79,13 +79,19 @@ def _end(ending: list[Callable[[], None]]) -> None:
         leave()
 
 
-def _facts(state: LineState) -> dict[str | None, CameraFacts]:
+def _facts(state: LineState, cameras: Sequence[Camera]) -> dict[str | None, CameraFacts]:
     from realnet_edge.camera.board import CameraFacts
 
-    return {
-        camera["name"]: CameraFacts(_away(camera["phase"], camera["reason"]), camera["dropped"])
-        for camera in state.snapshot()["cameras"]
-    }
+    shown = state.snapshot()["cameras"]
+    # Where all cameras give pictures, what is missing is whoever announces parts.
+    missing = state.not_ready() if all(one["phase"] == "live" for one in shown) else None
+    found = {}
+    for one, camera in zip(shown, cameras, strict=True):
+        source = camera.source
+        away = _away(one["phase"], one["reason"]) or (missing if source.triggered else None)
+        steady = (source.live and not source.triggered) or not source.endless
+        found[camera.name] = CameraFacts(away, one["dropped"], steady)
+    return found
 
 
 def _away(phase: str, reason: str | None) -> str | None:

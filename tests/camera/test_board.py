@@ -25,6 +25,8 @@ def test_each_camera_has_its_newest_result_and_its_counts() -> None:
 def test_a_camera_without_results_for_long_is_idle() -> None:
     board = Board(quiet_s=0.0)
     assert board.standing().idle == "no result for 0 s"
+    # Of one whose parts come when they come nothing is expected.
+    assert Board(facts=lambda: {None: CameraFacts(steady=False)}, quiet_s=0.0).standing().idle is None
 
 
 def test_a_state_has_the_same_keys_before_the_first_result() -> None:
