@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -58,6 +59,7 @@ class OpcUaServer:
     nothing else.
 
     Building the server takes some seconds of a processor, beside the inspection; until then nobody answers.
+    All objects of the process at that time are kept from the garbage collector then (`gc.freeze`).
 
     Args:
         endpoint: where.
@@ -160,6 +162,9 @@ class OpcUaServer:
         server.set_server_name("realnet-edge")
         await server.set_application_uri(f"urn:realnet-edge:{self._category}")
         await restrict(server, self._endpoint)
+        # Nearly half a million objects that stay: each full collection would look through them, and hold up
+        # the inspection for as long; so would the end of the process.
+        gc.freeze()
         return server
 
     async def _variables(self, server: Server) -> dict[str, _Variable]:

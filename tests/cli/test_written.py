@@ -22,7 +22,10 @@ def bundle(toy_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def run(bundle: Path) -> Callable[..., Result]:
+def run(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    # What a watched folder remembers lies there, too.
+    monkeypatch.chdir(tmp_path)
+
     def call(*arguments: object) -> Result:
         return CliRunner().invoke(cli, ["run", "--bundle", str(bundle), *map(str, arguments)])
 
