@@ -64,6 +64,7 @@ class Delivery:
         destination: who gets them.
         on_trouble: hears why a destination cannot be reached, once each time that it is lost, and None when
             it is reached again.
+        on_refused: hears of each message that it does not want, and why.
         drain_s: how long leaving the block waits for what is still to be sent; the rest stays in the outbox.
         backoff: waits between tries.
 
@@ -77,6 +78,7 @@ class Delivery:
         outbox: Outbox,
         destination: Destination,
         on_trouble: Callable[[str, str | None], None] = lambda name, reason: None,
+        on_refused: Callable[[str, str], None] = lambda name, reason: None,
         drain_s: float = 1.5,
         backoff: Backoff | None = None,
     ) -> None:
@@ -85,6 +87,7 @@ class Delivery:
         self._destination = destination
         self.name = destination.name
         self._on_trouble = on_trouble
+        self._on_refused = on_refused
         self._drain_s = drain_s
         self._backoff = backoff or Backoff()
         self._in_trouble = False
@@ -144,7 +147,7 @@ class Delivery:
             self.sent += 1
         except RefusedError as error:
             self.refused += 1
-            self._on_trouble(self.name, str(error))
+            self._on_refused(self.name, str(error))
         self._outbox.delivered(self.name, message)
         self._is_reached()
         return True

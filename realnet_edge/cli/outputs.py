@@ -65,7 +65,7 @@ def open_outputs(
     endless = any(camera.source.endless for camera in cameras)
     board = Board([camera.name for camera in cameras], lambda: _facts(state, cameras))
     on_disk = written.open_written(stack, outputs, cameras, lines, on_alarm if endless else None, ending)
-    sending = sent.open_sent(stack, outputs, category, board, on_alarm, ending)
+    sending = sent.open_sent(stack, outputs, category, board, on_alarm, state.on_delivery, ending)
     state.waiting = sending.waiting
     for_plant = plant.open_plant(stack, outputs, category, board, on_alarm, ending)
     # Those who take their time to end are told all at once, and then waited for one after the other.

@@ -88,13 +88,15 @@ def open_sent(
     category: str,
     board: Board,
     on_alarm: Alarm,
+    on_delivery: Callable[[str, str | None], None],
     ending: list[Callable[[], None]],
 ) -> OpenSent:
     """The outbox and those who empty it; closed with the stack.
 
     Args:
         board: how it stands with each camera, for those who want the newest alone.
-        on_alarm: hears of a failing disk.
+        on_alarm: hears of a failing disk, and of results that a destination does not want.
+        on_delivery: hears why a destination cannot be reached, and with None that it is again.
         ending: gets what is to be called before the stack closes.
 
     Raises:
@@ -108,7 +110,7 @@ def open_sent(
             raise ConfigError("--outbox is for sent results: add --mqtt or --webhook.")
         return OpenSent([], dict)
     path = options.outbox or Path(f"{category}-outbox.db")
-    outbox = _open_outbox(stack, path, destinations, on_alarm, ending)
+    outbox = _open_outbox(stack, path, destinations, on_alarm, on_delivery, ending)
     return OpenSent([outbox], lambda: {one.name: outbox.waiting(one.name) for one in destinations})
 
 
@@ -117,6 +119,7 @@ def _open_outbox(
     path: Path,
     destinations: list[Destination],
     on_alarm: Alarm,
+    on_delivery: Callable[[str, str | None], None],
     ending: list[Callable[[], None]],
 ) -> Outbox:
     from realnet_edge.camera.delivery import Delivery
@@ -125,7 +128,15 @@ def _open_outbox(
     say_made("--outbox", path.parent)
     names = [destination.name for destination in destinations]
     outbox = stack.enter_context(Outbox(path, names, on_alarm=on_alarm))
-    deliveries = [Delivery(outbox, destination, _say_trouble) for destination in destinations]
+
+    def tell(name: str, reason: str | None) -> None:
+        say(f"{name}: {'reached again' if reason is None else reason}")
+        on_delivery(name, reason)
+
+    def refuse(name: str, reason: str) -> None:
+        on_alarm(f"{name}: {reason}")
+
+    deliveries = [Delivery(outbox, destination, tell, refuse) for destination in destinations]
     # Left last, when nothing is under way any more and before the outbox closes.
     stack.callback(_say_deliveries, outbox, deliveries)
     for delivery in deliveries:
@@ -148,10 +159,6 @@ def _destinations(options: SentOptions, category: str, board: Board) -> list[Des
             raise ConfigError(f"--webhook {options.webhook}: valid is an address with http:// or https://.")
         found.append(Webhook(filled_in(options.webhook, "--webhook"), os.environ.get(SECRET)))
     return found
-
-
-def _say_trouble(name: str, reason: str | None) -> None:
-    say(f"{name}: {'reached again' if reason is None else reason}")
 
 
 def _say_deliveries(outbox: Outbox, deliveries: list[Delivery]) -> None:

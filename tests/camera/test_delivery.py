@@ -34,10 +34,15 @@ class Sending:
 
     def __init__(self, path: Path, destination: Webhook | Mqtt) -> None:
         self.trouble: list[str | None] = []
+        self.refusals: list[str] = []
         self._stack = ExitStack()
         self.outbox = self._stack.enter_context(Outbox(path, [destination.name]))
         delivery = Delivery(
-            self.outbox, destination, lambda _, reason: self.trouble.append(reason), backoff=Backoff(0.1, 0.2)
+            self.outbox,
+            destination,
+            lambda _, reason: self.trouble.append(reason),
+            lambda _, reason: self.refusals.append(reason),
+            backoff=Backoff(0.1, 0.2),
         )
         self.delivery = self._stack.enter_context(delivery)
 
@@ -100,7 +105,7 @@ def test_a_result_that_is_refused_holds_nothing_up(sending: Callable[..., Sendin
     wait(lambda: one.delivery.sent == 3)
     assert indices(receiver.got) == [0, 1, 2, 3]
     assert one.delivery.refused == 1
-    assert one.trouble == ["it answers 422 Unprocessable Entity"]
+    assert (one.trouble, one.refusals) == ([], ["it answers 422 Unprocessable Entity"])
     receiver.close()
 
 

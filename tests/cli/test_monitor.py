@@ -13,9 +13,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from result_peers import Receiver
 from waiting_peers import free_port
 
 from realnet_edge.bundle import Bundle
@@ -177,3 +179,27 @@ def test_people_of_a_file_may_sign_in_and_who_may_change_nothing_is_told(
         done = run(bundle, parts, "--web", "127.0.0.1:0", "--web-users", str(file))
         assert done.exit_code == 0, done.stderr
         assert ("Nobody can change the threshold there" in done.stderr) is told
+
+
+def test_the_page_says_who_cannot_be_reached_and_what_is_not_wanted(
+    toy_bundle: Callable[..., Bundle], parts: Path, tmp_path: Path
+) -> None:
+    bundle, port, hook = toy_bundle(tmp_path / "b"), free_port(), free_port()
+    url = f"http://127.0.0.1:{hook}/results"
+    options = ("--web", f"127.0.0.1:{port}", "--webhook", url)
+    with running(bundle, tmp_path, "--source", f"watch:{parts}", *options) as process:
+
+        def shown() -> Any:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("GET", "/events")
+            line = connection.getresponse().readline()
+            connection.close()
+            return json.loads(line.removeprefix(b"data: "))
+
+        wait_for(lambda: "Connection refused" in shown()["problems"].get(url, {}).get("reason", ""), process)
+        receiver = Receiver([400, 200], hook)
+        try:
+            wait_for(lambda: not shown()["problems"] and not any(shown()["waiting"].values()), process)
+            assert shown()["alarms"][0]["text"] == f"{url}: it answers 400 Bad Request"
+        finally:
+            receiver.close()
