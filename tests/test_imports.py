@@ -14,7 +14,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PACKAGE = "realnet_edge"
 MAPPED = ("kernels", "export", "calibrate")
 
-BASE = frozenset({"errors", "files", "backbones", "config", "imaging", "workspace", "tiles", "installed"})
+BASE = frozenset(
+    {"errors", "files", "backbones", "config", "imaging", "workspace", "tiles", "installed", "serving"}
+)
 # For its PyTorch row the bench needs what brings torch: inside functions only.
 BENCH_LATE = frozenset({"model", "export"})
 # What each part may import besides itself and BASE.

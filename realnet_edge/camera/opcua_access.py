@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import socket
 import tempfile
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from realnet_edge.camera.addresses import shown
 from realnet_edge.errors import ConfigError
+from realnet_edge.serving import is_loopback
 
 if TYPE_CHECKING:
     from asyncua import Server
@@ -56,7 +56,7 @@ class Endpoint:
                 "opc.tcp://USER:${VARIABLE}@HOST:PORT."
             )
         user, password = (unquote(part) if part else None for part in (parts.username, parts.password))
-        if (user is None) != (password is None) or (user is None and not _is_loopback(parts.hostname)):
+        if (user is None) != (password is None) or (user is None and not is_loopback(parts.hostname)):
             raise ConfigError(
                 f"{shown(address)}: others reach this address, so give user and password, "
                 "opc.tcp://USER:${VARIABLE}@HOST:PORT, or serve 127.0.0.1 alone."
@@ -171,10 +171,3 @@ async def _make_certificate(server: Server, endpoint: Endpoint) -> None:
         )
         await server.load_certificate(certificate)
         await server.load_private_key(key)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

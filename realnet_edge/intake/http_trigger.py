@@ -14,8 +14,8 @@ from starlette.routing import Route
 
 from realnet_edge.camera.triggers import REPEAT_S, Trigger, announced_id
 from realnet_edge.errors import DataError
-from realnet_edge.intake.gate import Gate, body_of, parse_place, refused, said
-from realnet_edge.intake.serving import Served
+from realnet_edge.intake.gate import LIMITS, Gate, body_of, parse_place, refused, said
+from realnet_edge.serving import Served, listen, place_of
 
 # An id and what a sender may say besides.
 _LONGEST_BODY = 4096
@@ -49,8 +49,9 @@ class HttpTrigger(Trigger):
             middleware=[Middleware(Gate, token=token)],
             exception_handlers={HTTPException: said},
         )
-        self._served = Served(app, *place)
-        self.url = f"http://{self._served.place}/"
+        listening = listen(*place)
+        self._served = Served(app, listening, "intake", LIMITS)
+        self.url = f"http://{place_of(listening)}/"
         super().__init__(self.url, repeat_s)
 
     def __enter__(self: _Trigger) -> _Trigger:

@@ -23,8 +23,8 @@ from realnet_edge.camera.triggers import checked_id, made_up_id
 from realnet_edge.errors import DataError
 from realnet_edge.imaging import decode_image
 from realnet_edge.intake.answers import Answers
-from realnet_edge.intake.gate import Gate, body_of, parse_place, refused, said
-from realnet_edge.intake.serving import Served
+from realnet_edge.intake.gate import LIMITS, Gate, body_of, parse_place, refused, said
+from realnet_edge.serving import Served, listen, place_of
 
 # A camera of 20 megapixels sends a JPEG in half as much, one of 5 a PNG.
 _LARGEST_BODY = 16 * 1024 * 1024
@@ -67,9 +67,10 @@ class PostedSource(Source):
             middleware=[Middleware(Gate, token=token)],
             exception_handlers={HTTPException: said},
         )
-        self._served = Served(app, *place)
-        self.name = f"post://{self._served.place}"
-        self.url = f"http://{self._served.place}/inspect"
+        listening = listen(*place)
+        self._served = Served(app, listening, "intake", LIMITS)
+        self.name = f"post://{place_of(listening)}"
+        self.url = f"http://{place_of(listening)}/inspect"
         self._answers = Answers(self.name)
         self._changed = threading.Condition()
         self._waiting: deque[tuple[str, str, bytes]] = deque()

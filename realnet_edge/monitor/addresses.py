@@ -5,14 +5,6 @@ from __future__ import annotations
 import ipaddress
 
 
-def is_loopback(host: str | None) -> bool:
-    """Whether a name or an address is this machine's own, reached by nobody else."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
-
-
 def counted_as(host: str | None) -> str:
     """What an address is counted under: of IPv6 the network, as one subscriber has a whole /64 of it."""
     try:

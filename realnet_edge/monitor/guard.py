@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from realnet_edge.monitor.addresses import is_loopback
 from realnet_edge.monitor.door import Door, TooManyError
+from realnet_edge.serving import is_loopback
 
 # Supervisors have no token, and learn no more from these than whether the line works. Who signs in sees a
 # page, which has a style.

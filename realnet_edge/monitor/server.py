@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from types import TracebackType
 from typing import TypeVar
 
 from realnet_edge.errors import ConfigError
 from realnet_edge.monitor.access import Access
-from realnet_edge.monitor.addresses import is_loopback
 from realnet_edge.monitor.device import Device
 from realnet_edge.monitor.metrics import LineMetrics
 from realnet_edge.monitor.state import LineState
 from realnet_edge.monitor.threshold import ThresholdControl
 from realnet_edge.monitor.tls import Certificate
+from realnet_edge.serving import Limits, Served, is_loopback, listen, place_of
 
-# How long open connections may keep the end waiting.
-_END_S = 1
+# A page and its pictures; a hundred phones are a mistake.
+_CONNECTIONS = 64
 
 _Server = TypeVar("_Server", bound="MonitorServer")
 
@@ -49,8 +47,6 @@ class MonitorServer:
         certificate: Certificate | None = None,
         device: Device | None = None,
     ) -> None:
-        import uvicorn
-
         from realnet_edge.monitor.app import make_app
         from realnet_edge.monitor.door import Door
         from realnet_edge.monitor.guard import LONGEST_HEADERS
@@ -58,46 +54,25 @@ class MonitorServer:
         access = access or Access()
         self.metrics = LineMetrics(state, control, device)
         host, port = _parse(address, access)
-        self._socket = _bind(host, port)
-        bound = self._socket.getsockname()
-        scheme = "https" if certificate else "http"
-        self.url = f"{scheme}://{f'[{bound[0]}]' if ':' in bound[0] else bound[0]}:{bound[1]}/"
-        is_open = access.is_open and is_loopback(bound[0])
-        door = Door(access, is_open, secure=certificate is not None, port=bound[1])
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                make_app(state, self.metrics, door, control, lambda: self._server.should_exit),
-                # The one whose limits are set here.
-                http="h11",
-                ws="none",
-                # Of what trickles in; what comes at once is measured by the guard.
-                h11_max_incomplete_event_size=LONGEST_HEADERS,
-                # Addresses that a client claims to come from would get round the limits.
-                proxy_headers=False,
-                log_level="error",
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=_END_S,
-                # A page and its pictures; a hundred phones are a mistake.
-                limit_concurrency=64,
-                ssl_certfile=certificate.cert if certificate else None,
-                ssl_keyfile=certificate.key if certificate else None,
-            )
-        )
-        self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="monitor", daemon=True
-        )
+        listening = listen(host, port)
+        self.url = f"{'https' if certificate else 'http'}://{place_of(listening)}/"
+        address_bound, port_bound = listening.getsockname()[:2]
+        is_open = access.is_open and is_loopback(address_bound)
+        door = Door(access, is_open, secure=certificate is not None, port=port_bound)
+        app = make_app(state, self.metrics, door, control, lambda: self._served.is_ending)
+        # What comes at once is measured by the guard.
+        limits = Limits(_CONNECTIONS, LONGEST_HEADERS)
+        pair = (certificate.cert, certificate.key) if certificate else None
+        self._served = Served(app, listening, "monitor", limits, pair)
 
     def __enter__(self: _Server) -> _Server:
-        self._thread.start()
+        self._served.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.should_exit = True
-        self._thread.join(2 * _END_S)
-        self._socket.close()
+        self._served.__exit__(kind, error, trace)
 
 
 def _parse(address: str, access: Access) -> tuple[str, int]:
@@ -113,17 +88,3 @@ def _parse(address: str, access: Access) -> tuple[str, int]:
             "users (--web-users), or 127.0.0.1."
         )
     return host, int(number)
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """A bound socket: a port that is taken is said before the line starts."""
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(place)
-        # Who asks before the server's thread is up waits for it.
-        bound.listen()
-    except OSError as error:
-        raise ConfigError(f"{host}:{port} cannot be served ({error.strerror}): take another port.") from error
-    return bound

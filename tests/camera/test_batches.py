@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -46,17 +45,6 @@ class Noting:
             raise BackendError("execution failed")
         time.sleep(self._each_s)
         return self._runner.infer(images)
-
-
-@pytest.fixture(scope="module")
-def bundle(toy_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return toy_bundle(tmp_path_factory.mktemp("bundle") / "b")
-
-
-@pytest.fixture
-def runner(bundle: Bundle) -> Iterator[Runner]:
-    with open_runner(bundle, threads=1) as opened:
-        yield opened
 
 
 def run(

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,21 +14,9 @@ from camera_peers import MjpegServer, has_rtsp_server, jpeg, rtsp_server, steady
 from source_peers import Scripted
 from waiting_peers import free_port, wait
 
-from realnet_edge.bundle import Bundle
 from realnet_edge.camera import Camera, Inspection, SingleEngine, Source, Summary, open_source, run_line
 from realnet_edge.errors import ConfigError
-from realnet_edge.runtime import Runner, open_runner
-
-
-@pytest.fixture(scope="module")
-def bundle(toy_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return toy_bundle(tmp_path_factory.mktemp("bundle") / "b")
-
-
-@pytest.fixture
-def runner(bundle: Bundle) -> Iterator[Runner]:
-    with open_runner(bundle, threads=1) as opened:
-        yield opened
+from realnet_edge.runtime import Runner
 
 
 class Run:

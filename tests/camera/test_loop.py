@@ -42,17 +42,6 @@ class Endless(Source):
         self.closed = True
 
 
-@pytest.fixture(scope="module")
-def bundle(toy_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return toy_bundle(tmp_path_factory.mktemp("bundle") / "b")
-
-
-@pytest.fixture
-def runner(bundle: Bundle) -> Iterator[Runner]:
-    with open_runner(bundle, threads=1) as opened:
-        yield opened
-
-
 def inspect(runner: Runner, threshold: float, parts: Path) -> list[Inspection]:
     found: list[Inspection] = []
     run_line(SingleEngine(runner, threshold, "toy/engine"), open_source(str(parts)), [found.append])

@@ -13,15 +13,9 @@ from click.testing import CliRunner, Result
 from result_peers import Mosquitto, Receiver, has_mosquitto
 from waiting_peers import free_port, wait
 
-from realnet_edge.bundle import Bundle
 from realnet_edge.camera.webhook import SIGNATURE
 from realnet_edge.cli.main import cli
 from realnet_edge.cli.sent import SECRET
-
-
-@pytest.fixture(scope="module")
-def bundle(toy_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy_bundle(tmp_path_factory.mktemp("bundle") / "b").path
 
 
 @pytest.fixture

@@ -14,31 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 from camera_peers import MjpegServer, jpeg, steady
-from click.testing import CliRunner, Result
+from click.testing import Result
 from PIL import Image
 from result_peers import Mosquitto, has_mosquitto
 from trigger_peers import ask
 from waiting_peers import wait
 
-from realnet_edge.bundle import Bundle
-from realnet_edge.cli.main import cli
 from realnet_edge.cli.parts import PartOptions, Parts
 from realnet_edge.cli.source import open_cameras
 
 TOKEN = "a-token-of-more-than-16"  # noqa: S105  # the test's own
-
-
-@pytest.fixture(scope="module")
-def bundle(toy_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy_bundle(tmp_path_factory.mktemp("bundle") / "b").path
-
-
-@pytest.fixture
-def run(bundle: Path) -> Callable[..., Result]:
-    def call(*arguments: object) -> Result:
-        return CliRunner().invoke(cli, ["run", "--bundle", str(bundle), *map(str, arguments)])
-
-    return call
 
 
 @pytest.fixture

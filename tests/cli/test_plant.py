@@ -10,13 +10,7 @@ from click.testing import CliRunner, Result
 from plant_peers import UNIT, ModbusDevice
 from waiting_peers import free_port
 
-from realnet_edge.bundle import Bundle
 from realnet_edge.cli.main import cli
-
-
-@pytest.fixture(scope="module")
-def bundle(toy_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy_bundle(tmp_path_factory.mktemp("bundle") / "b").path
 
 
 @pytest.fixture

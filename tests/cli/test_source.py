@@ -14,28 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from camera_peers import MjpegServer, jpeg, steady
-from click.testing import CliRunner, Result
+from click.testing import Result
 from PIL import Image
 from waiting_peers import free_port, wait
 
-from realnet_edge.bundle import Bundle
 from realnet_edge.camera import Source
-from realnet_edge.cli.main import cli
 from realnet_edge.cli.source import open_cameras, read_specs
 from realnet_edge.errors import DataError
-
-
-@pytest.fixture(scope="module")
-def bundle(toy_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy_bundle(tmp_path_factory.mktemp("bundle") / "b").path
-
-
-@pytest.fixture
-def run(bundle: Path) -> Callable[..., Result]:
-    def call(*arguments: object) -> Result:
-        return CliRunner().invoke(cli, ["run", "--bundle", str(bundle), *map(str, arguments)])
-
-    return call
 
 
 def test_every_option_reaches_the_source(monkeypatch: pytest.MonkeyPatch, run: Callable[..., Result]) -> None:

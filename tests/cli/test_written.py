@@ -12,13 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from plant_peers import small_disk
 
-from realnet_edge.bundle import Bundle
 from realnet_edge.cli.main import cli
-
-
-@pytest.fixture(scope="module")
-def bundle(toy_bundle: Callable[..., Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy_bundle(tmp_path_factory.mktemp("bundle") / "b").path
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from browser import OPERATOR_TOKEN, TOKEN
 from realnet_edge.errors import ConfigError
 from realnet_edge.monitor import LineState, MonitorServer
 from realnet_edge.monitor.access import Access, Sessions, Visitor
-from realnet_edge.monitor.addresses import counted_as, is_loopback
+from realnet_edge.monitor.addresses import counted_as
 from realnet_edge.monitor.limits import TokenBuckets
 from realnet_edge.monitor.users import OPERATOR, VIEWER, User
+from realnet_edge.serving import is_loopback
 
 
 @pytest.fixture(scope="module")
