@@ -1,9 +1,9 @@
 """What the inspection loop costs beside the engine.
 
     python benchmarks/line.py --bundle FOLDER [--size 640x480] [--cameras 1] [--batch 1] [--frames 200]
-        [--rounds 5] [--threads N]
+        [--rounds 5] [--threads N] [--rate 100]
 
-Cameras that always have a picture ready feed `run_line`. What the loop costs is the time from one decision to
+Cameras of so many pictures a second feed `run_line`. What the loop costs is the time from one decision to
 the next less what the engine took for it, both on the line itself and a frame. In turns with it the engine
 alone scores the same prepared images in batches as large: its frames a second are what the line's are a share
 of. The picture is decoded beforehand, for decoding is the camera's part; it is resized for every frame, as on
@@ -47,12 +47,13 @@ class Timed:
 
 
 class Ready(Source):
-    """A live camera that is faster than any engine, until so many frames were inspected."""
+    """A live camera of so many pictures a second, until so many frames were inspected."""
 
     name, live = "ready", True
 
-    def __init__(self, picture: npt.NDArray[np.uint8]) -> None:
+    def __init__(self, picture: npt.NDArray[np.uint8], rate: float) -> None:
         self._picture = picture
+        self._pause = 1.0 / rate
         self._stopped = False
 
     def __len__(self) -> int:
@@ -63,8 +64,8 @@ class Ready(Source):
         while not self._stopped:
             yield Frame(str(number), self.name, "", None, self._picture, None, 0.0)
             number += 1
-            # A camera waits for its next exposure; without this the threads would fight for Python alone.
-            time.sleep(0.001)
+            # A camera waits for its next exposure.
+            time.sleep(self._pause)
 
     def stop(self) -> None:
         self._stopped = True
@@ -84,11 +85,11 @@ def alone(runner: Runner, picture: npt.NDArray[np.uint8], frames: int, batch: in
 
 
 def on_the_line(
-    runner: Runner, picture: npt.NDArray[np.uint8], frames: int, batch: int, cameras: int
+    runner: Runner, picture: npt.NDArray[np.uint8], frames: int, batch: int, cameras: int, rate: float
 ) -> tuple[float, float]:
     """Milliseconds a frame between decisions of the loop, and those of them that the engine took."""
     engine = Timed(runner)
-    sources = [Camera(f"camera{number}", Ready(picture)) for number in range(cameras)]
+    sources = [Camera(f"camera{number}", Ready(picture, rate)) for number in range(cameras)]
     # A wait, so that batches are full: those of the engine alone are.
     summary = run_line(engine, sources, [lambda _: None], frames, batch=batch, batch_wait_s=1.0)
     if not summary.fps:
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, help="of the engine")
+    parser.add_argument("--rate", type=float, default=100, help="pictures a second of each camera")
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
@@ -120,7 +122,7 @@ def main() -> None:
         rounds = [
             (
                 alone(runner, picture, options.frames, options.batch),
-                *on_the_line(runner, picture, options.frames, options.batch, options.cameras),
+                *on_the_line(runner, picture, options.frames, options.batch, options.cameras, options.rate),
             )
             for _ in range(options.rounds)
         ]
@@ -130,6 +132,7 @@ def main() -> None:
         "precision": runner.precision,
         "size": options.size,
         "cameras": options.cameras,
+        "rate": options.rate,
         "batch": options.batch,
         "frames": options.frames,
         "rounds": options.rounds,
