@@ -57,6 +57,7 @@ def test_wheel_metadata(wheel: Path, repository: Path) -> None:
         "camera",
         "sign",
         "genicam",
+        "plc",
         "web",
         "kernels",
         "tensorrt",

@@ -156,7 +156,9 @@ def _coils(given: Sequence[str], cameras: Sequence[str | None]) -> dict[str | No
 
     found: dict[str | None, Coil] = {}
     for text in given:
-        name, _, address = text.partition("=") if not text.startswith("modbus:") else (None, "", text)
+        before, named_so, after = text.partition("=")
+        name, address = (before, after) if named_so and "/" not in before else (None, text)
+        coil = Coil.parse(address)
         if name not in cameras:
             named = ", ".join(f"{camera}={address}" for camera in cameras if camera) or address
             raise ConfigError(f"--modbus {text}: a gate needs to know whose it is; valid is {named}.")
@@ -164,7 +166,7 @@ def _coils(given: Sequence[str], cameras: Sequence[str | None]) -> dict[str | No
             raise ConfigError(
                 f"--modbus {text}: one coil for each camera, and {found[name]} is there already."
             )
-        found[name] = Coil.parse(address)
+        found[name] = coil
     return found
 
 
