@@ -23,6 +23,12 @@ class ConfigError(RealnetEdgeError):
     exit_code = 2
 
 
+class UnavailableError(ConfigError):
+    """Something that another process holds, or that is not there yet: it may be had at the next try."""
+
+    exit_code = 1
+
+
 class CheckpointError(RealnetEdgeError):
     """A checkpoint that is missing, damaged or of another structure."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import threading
@@ -10,13 +11,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from realnet_edge.errors import ConfigError
+from realnet_edge.errors import ConfigError, UnavailableError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 # How long open connections may keep the end waiting.
 _END_S = 1
+
+# What passes is told from what does not: a service is started again after the one alone.
+_REFUSALS = {
+    errno.EADDRINUSE: (UnavailableError, "another program serves there; end it, or take another port"),
+    errno.EADDRNOTAVAIL: (UnavailableError, "this machine has no such address now; 0.0.0.0 means all it has"),
+    errno.EACCES: (ConfigError, "this user may not; take a port from 1024"),
+}
 
 _Served = TypeVar("_Served", bound="Served")
 
@@ -100,7 +108,8 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that takes connections; port 0 takes a free one.
 
     Raises:
-        ConfigError: the port cannot be had. That is said here, before anything runs.
+        UnavailableError: the port is taken, or the address is none of this machine's now.
+        ConfigError: the port cannot be had at all. That is said here, before anything runs.
     """
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -110,7 +119,8 @@ def listen(host: str, port: int) -> socket.socket:
         # Who asks before the server's thread is up waits for it.
         bound.listen()
     except OSError as error:
-        raise ConfigError(f"{host}:{port} cannot be served ({error.strerror}): take another port.") from error
+        kind_of_error, advice = _REFUSALS.get(error.errno or 0, (ConfigError, "take another one"))
+        raise kind_of_error(f"{host}:{port} cannot be served ({error.strerror}): {advice}.") from error
     return bound
 
 

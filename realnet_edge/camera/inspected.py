@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from realnet_edge.camera.exclusive import refuse_locked
 from realnet_edge.errors import ConfigError
 
 _SCHEMA = """
@@ -52,9 +53,10 @@ class Inspected:
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(_SCHEMA)
         except (sqlite3.Error, OSError) as error:
+            refuse_locked(path, error)
             raise ConfigError(
-                f"{path}: cannot be used to remember inspected files ({error}). Give --inspected a file of "
-                "its own for each run at the same time, one that is not there yet or one of an earlier run."
+                f"{path}: cannot be used to remember inspected files ({error}). Give --inspected a file that "
+                "is not there yet or one of an earlier run."
             ) from error
 
     def of(self, folder: Path) -> dict[Path, Stamp]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
+from realnet_edge.camera.exclusive import refuse_locked
 from realnet_edge.errors import ConfigError
 
 LEDGER = ".realnet-edge-pictures.db"
@@ -45,6 +46,7 @@ class Ledger:
             self._database.executescript(_SCHEMA)
             (self._taken,) = self._database.execute("SELECT COALESCE(SUM(bytes), 0) FROM picture").fetchone()
         except sqlite3.Error as error:
+            refuse_locked(folder / LEDGER, error)
             raise ConfigError(
                 f"{folder / LEDGER}: cannot be used ({error}). With a limit, give --save a folder of its own "
                 "for each run at the same time."

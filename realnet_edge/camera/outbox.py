@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from realnet_edge.camera.alarms import Alarm, Trouble
+from realnet_edge.camera.exclusive import refuse_locked
 from realnet_edge.camera.results import Inspection
 from realnet_edge.errors import ConfigError
 
@@ -96,9 +97,10 @@ class Outbox:
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(_SCHEMA)
         except (sqlite3.Error, OSError) as error:
+            refuse_locked(path, error)
             raise ConfigError(
-                f"{path}: cannot be used as the outbox ({error}). Give --outbox a file of its own for each "
-                "run at the same time, one that is not there yet or one of an earlier run."
+                f"{path}: cannot be used as the outbox ({error}). Give --outbox a file that is not there yet "
+                "or one of an earlier run."
             ) from error
         try:
             self._register(destinations)
@@ -204,3 +206,23 @@ class Outbox:
             while len(self._held) > _HELD:
                 self._held.popleft()
                 self.given_up += 1
+
+
+def waiting_in(path: Path) -> dict[str, int]:
+    """How many results wait in a file for each destination that does not have all; looked at, not opened.
+
+    Nothing where there is no such file, where another run has it, or where it is none of ours.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.0)
+        try:
+            rows = database.execute(
+                "SELECT name, (SELECT COUNT(*) FROM message WHERE id > delivered) FROM destination"
+            ).fetchall()
+        finally:
+            database.close()
+    except sqlite3.Error:
+        return {}
+    return {name: count for name, count in rows if count}

@@ -61,7 +61,10 @@ class PictureFolder:
             folder.mkdir(parents=True, exist_ok=True)
             used = any(path.suffix in SUFFIXES.values() for path in folder.iterdir())
         except OSError as error:
-            raise ConfigError(f"{folder}: cannot be made ({error.strerror}).") from error
+            raise ConfigError(
+                f"{folder}: cannot be a folder of pictures ({error.strerror}). Give one that is there, or "
+                "that can be made."
+            ) from error
         self._ledger = None if limit is None else Ledger(folder, limit)
         self._background = None if on_alarm is None else Background(self._save)
         self._run = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S%fZ_") if used else ""

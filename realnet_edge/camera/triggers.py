@@ -154,6 +154,8 @@ def _from_json(text: str) -> str | None:
     if not isinstance(document, dict):
         raise DataError(f'the message {text[:40]!r} is no JSON object: send {{"id": "A17"}}.')
     given = document.get("id")
+    if given is None and document:
+        raise DataError(f'the message {text[:40]!r} has no id: send {{"id": "A17"}}, or nothing at all.')
     if given is None:
         return None
     if isinstance(given, bool) or not isinstance(given, str | int):

@@ -104,7 +104,11 @@ def serve_state(
     stack.enter_context(server)
     say(f"Live page: {server.url}" + ("?token=TOKEN, the first time" if access.viewer_token else ""))
     if not access.has_operators:
-        say("Nobody can change the threshold there: add --web-operator-token or --web-users for that.")
+        if web.web_users:
+            advice = f"{web.web_users} holds none; `realnet-edge users add NAME --role operator` does"
+        else:
+            advice = "add --web-operator-token or --web-users for that"
+        say(f"Nobody can change the threshold there: {advice}.")
     return [state, server.metrics, control]
 
 

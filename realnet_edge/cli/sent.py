@@ -102,16 +102,37 @@ def open_sent(
     Raises:
         ConfigError: options that contradict each other, or cannot be met.
     """
-    if not options.mqtt and (options.mqtt_ca or options.mqtt_discovery):
-        raise ConfigError("--mqtt-ca and --mqtt-discovery are for a broker: add --mqtt.")
+    for name, given in (("--mqtt-ca", options.mqtt_ca), ("--mqtt-discovery", options.mqtt_discovery)):
+        if given and not options.mqtt:
+            raise ConfigError(f"{name} is for a broker: add --mqtt.")
     destinations = _destinations(options, category, board)
     if not destinations:
         if options.outbox:
             raise ConfigError("--outbox is for sent results: add --mqtt or --webhook.")
+        _refuse_to_forget(_default(category))
         return OpenSent([], dict)
-    path = options.outbox or Path(f"{category}-outbox.db")
+    path = options.outbox or _default(category)
     outbox = _open_outbox(stack, path, destinations, on_alarm, on_delivery, ending)
     return OpenSent([outbox], lambda: {one.name: outbox.waiting(one.name) for one in destinations})
+
+
+def _default(category: str) -> Path:
+    return Path(f"{category}-outbox.db")
+
+
+def _refuse_to_forget(path: Path) -> None:
+    """Nobody runs a line that delivers to no one, and leaves unsaid that results wait.
+
+    Raises:
+        ConfigError: they do.
+    """
+    from realnet_edge.camera.outbox import waiting_in
+
+    for name, count in waiting_in(path).items():
+        raise ConfigError(
+            f"{path}: {count} results wait for {name}, to which this run does not deliver. Name it as well, "
+            "or move the file away if nobody needs them."
+        )
 
 
 def _open_outbox(

@@ -88,9 +88,9 @@ def command(user: str | None, watchdog: int, options: tuple[str, ...]) -> None:
         words=[sys.executable, "-m", "realnet_edge", "run", *(word for one in given for word in one.words)],
         user=_user(user),
         folder=Path.cwd(),
-        writable=_writable(given),
+        writable=_writable(given, _user(user)),
         private_tmp=not any(_is_temporary(Path(one.value or "")) for one in [*given, _HERE]),
-        secrets={one.option[2:]: Path(one.value).absolute() for one in given if one.is_secret and one.value},
+        secrets={one.option[2:]: _absolute(one.value) for one in given if one.is_secret and one.value},
         variables=sorted({found for one in given for found in _VARIABLE.findall(one.value or "")}),
         devices=_devices(context.params["specs"], bundles),
         low_port=_has_low_port(next((one.value for one in given if one.option == "--web"), None)),
@@ -159,17 +159,42 @@ def _user(given: str | None) -> str:
 
 
 def _is_temporary(path: Path) -> bool:
-    return any(path.absolute().is_relative_to(folder) for folder in ("/tmp", "/var/tmp"))  # noqa: S108
+    return any(_absolute(path).is_relative_to(folder) for folder in ("/tmp", "/var/tmp"))  # noqa: S108
 
 
-def _writable(given: Sequence[Given]) -> list[Path]:
-    """The folder where it runs, for files that are named after the category; and those of options."""
-    folders = {Path.cwd()}
+def _absolute(path: str | Path) -> Path:
+    """From the root, and without the `..` that systemd refuses; what links point to may change later."""
+    return Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would follow them
+
+
+def _writable(given: Sequence[Given], user: str) -> list[Path]:
+    """The folder where it runs, for files that are named after the category; and those of options.
+
+    Raises:
+        ConfigError: one that is not there yet, and would have to be made in somebody else's.
+    """
+    from realnet_edge.camera import VIDEO_SUFFIXES
+
+    here = Path.cwd()
+    if here == here.parent:
+        raise ConfigError(
+            f"a service that runs in {here} could write everywhere: change to a folder of its own."
+        )
+    folders = {here}
     for one in given:
-        if one.is_path and one.value is not None and not one.is_secret and not _READ.fullmatch(one.option):
-            path = Path(one.value).absolute()
-            # What is not there yet is made in the first folder above that is.
-            folders.add(next(parent for parent in (path, *path.parents) if parent.is_dir()))
+        if not one.is_path or one.value is None or one.is_secret or _READ.fullmatch(one.option):
+            continue
+        path = _absolute(one.value)
+        is_folder = path.is_dir() or (one.option == "--save" and path.suffix.lower() not in VIDEO_SUFFIXES)
+        folder = path if is_folder else path.parent
+        if folder.is_relative_to(here):
+            continue
+        if not folder.is_dir() or folder == folder.parent:
+            raise ConfigError(
+                f"{one.option} {one.value}: a service writes to folders of its own alone, and {folder} is "
+                f"none yet. Make one first: sudo install -d -o {user} FOLDER"
+            )
+        folders.add(folder)
     return sorted(folders)
 
 

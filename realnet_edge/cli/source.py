@@ -65,6 +65,9 @@ def _turn(text: str) -> int:
     return int(text)
 
 
+# What gives each picture once. Of a network camera two may look at different regions.
+_ONE_READER = re.compile(r"watch:|post://|genicam:|csi(:\d+)?$|/dev/")
+
 _OPTIONS = (
     click.option(
         "--source",
@@ -126,6 +129,9 @@ def read_specs(specs: Sequence[str]) -> dict[str | None, str]:
     if len(found) < len(pairs):
         names = ", ".join(str(name) for name, _ in pairs)
         raise ConfigError(f"--source: two have the same name ({names}); give each its own.")
+    taken = [spec for spec in found.values() if _ONE_READER.match(spec)]
+    if twice := [spec for spec in taken if taken.count(spec) > 1]:
+        raise ConfigError(f"--source {twice[0]}: given twice, and only one camera can have what comes there.")
     return found
 
 

@@ -101,7 +101,8 @@ class WrittenOptions:
         asked = [name for name, value in of_folder.items() if value is not None]
         is_video = self.save is not None and self.save.suffix.lower() in VIDEO_SUFFIXES
         if asked and (self.save is None or (is_video and asked != ["--save-all"])):
-            raise ConfigError(f"{' and '.join(asked)} is for pictures in a folder: add --save FOLDER.")
+            advice = f"{self.save} is a video; give a folder" if is_video else "add --save FOLDER"
+            raise ConfigError(f"{' and '.join(asked)} is for pictures in a folder: {advice}.")
 
 
 def open_written(

@@ -18,7 +18,7 @@ from realnet_edge.camera.backoff import Backoff
 from realnet_edge.camera.broker import Broker
 from realnet_edge.camera.delivery import Delivery
 from realnet_edge.camera.mqtt import Mqtt
-from realnet_edge.camera.outbox import Outbox
+from realnet_edge.camera.outbox import Outbox, waiting_in
 from realnet_edge.camera.webhook import SIGNATURE, UID, Webhook, signature
 from realnet_edge.errors import ConfigError
 
@@ -273,6 +273,7 @@ def test_each_destination_has_its_own_place_and_the_slowest_keeps_the_results(tm
     with Outbox(path, ["slow", "new"]) as outbox:
         # Whoever comes anew gets what comes from now on.
         assert (outbox.waiting("slow"), outbox.waiting("new")) == (3, 0)
+    assert waiting_in(path) == {"slow": 3}
     # Nothing is lost to a mistyped address.
     with pytest.raises(ConfigError, match="3 results wait for slow, to which this run does not deliver"):
         Outbox(path, ["new"])
@@ -287,9 +288,20 @@ def test_an_outbox_belongs_to_one_run(tmp_path: Path) -> None:
     path = tmp_path / "outbox.db"
     with Outbox(path, ["one"]) as outbox:
         outbox(result(0))
-        with pytest.raises(ConfigError, match="a file of its own for each run"):
+        with pytest.raises(ConfigError, match="another run uses it"):
             Outbox(path, ["one"])
         assert outbox.waiting("one") == 1
+
+
+def test_what_is_no_outbox_or_another_runs_has_nothing_waiting(tmp_path: Path) -> None:
+    path = tmp_path / "outbox.db"
+    assert waiting_in(path) == {}
+    path.write_text("no database, but long enough to be looked at" * 40)
+    assert waiting_in(path) == {}
+    path.unlink()
+    with Outbox(path, ["one"]) as outbox:
+        outbox(result(0))
+        assert waiting_in(path) == {}
 
 
 def test_a_file_that_is_no_outbox_is_refused(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_a_picture_larger_than_the_limit_is_said(tmp_path: Path) -> None:
 
 def test_a_limit_belongs_to_one_run(tmp_path: Path) -> None:
     first = PictureFolder(tmp_path, limit=10_000)
-    with pytest.raises(ConfigError, match="a folder of its own for each run"):
+    with pytest.raises(ConfigError, match="another run uses it"):
         PictureFolder(tmp_path, limit=10_000)
     first.close()
 

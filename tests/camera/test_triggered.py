@@ -212,6 +212,8 @@ def test_ids_are_read_from_json_and_from_text(message: bytes, expected: str | No
         (b"[" * 5000, "no JSON object"),
         (b'["A17"]', "no JSON object"),
         (b'{"id": 1.5}', "neither a text nor a whole number"),
+        (b'{"nr": 5}', "has no id"),
+        (b'{"id": null}', "has no id"),
         (b'{"id": true}', "neither a text nor a whole number"),
         (b'{"id": ""}', "1 to 128 characters"),
         (b"../../etc/passwd", "without slashes"),

@@ -144,7 +144,7 @@ def test_a_memory_belongs_to_one_run_and_has_to_be_one(tmp_path: Path) -> None:
     memory = tmp_path / "inspected.db"
     with Inspected(memory) as first:
         first.add(tmp_path / "a.png", (1, 2))
-        with pytest.raises(ConfigError, match="Give --inspected a file of its own"):
+        with pytest.raises(ConfigError, match="another run uses it"):
             Inspected(memory)
     (tmp_path / "text").write_text("no database, but long enough to be taken for one" * 20)
     with pytest.raises(ConfigError, match="cannot be used to remember"):

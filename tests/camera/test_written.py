@@ -180,5 +180,5 @@ def test_a_suffix_without_codec_lists_those_with_one(tmp_path: Path, name: str) 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path, write_video: Callable[..., Path]) -> None:
     file = write_video(tmp_path / "a.avi", 1)
 
-    with pytest.raises(ConfigError, match="cannot be made"):
+    with pytest.raises(ConfigError, match="cannot be a folder of pictures"):
         PictureFolder(file)

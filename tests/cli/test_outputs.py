@@ -55,6 +55,10 @@ def test_what_a_dead_webhook_did_not_get_waits_beside(run: Callable[..., Result]
     assert "Connection refused" in done.stderr
     assert f"{url}: 0 results delivered, 11 wait in toy-outbox.db for the next run" in done.stderr
     assert len((tmp_path / "lines.jsonl").read_text().splitlines()) == 11
+    # Nor are they forgotten by a run that delivers to nobody.
+    later = run()
+    assert later.exit_code == 2
+    assert f"toy-outbox.db: 11 results wait for {url}, to which this run does not deliver" in later.stderr
 
 
 @pytest.mark.skipif(not has_mosquitto(), reason="no broker: apt install mosquitto openssl")

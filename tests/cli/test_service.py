@@ -60,6 +60,7 @@ def command_of(text: str) -> list[str]:
         ["--source", CAMERA, "--out", "results/lines.jsonl"],
         ["--source", "left=/dev/video0", "--source", "right=/dev/video1", "--web", "127.0.0.1:80"],
         ["--source", "csi:0"],
+        ["--source", "rtsp://c/", "--web", "0.0.0.0:80", "--web-users", "results/../people"],
         ["--source", 'videotestsrc pattern="smpte" ! videoconvert', "--watchdog", "30"],
     ],
 )
@@ -70,8 +71,9 @@ def test_systemd_finds_nothing_wrong_and_little_exposed(options: list[str], tmp_
         ["systemd-analyze", "verify", file], capture_output=True, text=True, check=False, timeout=60
     )
     assert checked.returncode == 0, checked.stderr
-    # Of units it does not start, it says what it does not know.
+    # Of units it does not start, it says what it does not know and what it ignores.
     assert "Unknown" not in checked.stderr
+    assert "ignoring" not in checked.stderr
     exposed = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--threshold=35", file],
         capture_output=True,
@@ -99,11 +101,24 @@ def test_the_line_gets_the_very_options_and_no_secret_is_on_its_command_line(tmp
     assert "must define CAMERA_PASSWORD" in text
 
 
-def test_only_what_it_writes_to_is_writable_and_devices_only_where_needed(tmp_path: Path) -> None:
+def test_only_what_it_writes_to_is_writable_and_devices_only_where_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "results").mkdir()
-    plain = unit("--source", "rtsp://camera/1", "--out", "results/today/lines.jsonl")
-    assert values(plain, "ReadWritePaths") == [str(tmp_path), str(tmp_path / "results")]
-    assert values(plain, "WorkingDirectory") == [str(tmp_path)]
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    workspace = ("--workspace", "../workspace")
+    plain = unit(
+        "--source", "rtsp://camera/1", "--out", "../results/lines.jsonl", "--save", "new", *workspace
+    )
+    assert values(plain, "ReadWritePaths") == [str(tmp_path / "here"), str(tmp_path / "results")]
+    # What is to be made would have to be made in a folder of somebody else's.
+    for option in ("--out", "--sqlite"):
+        done = service("--category", "toy", "--source", "rtsp://c/", option, "../new/file", *workspace)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert f"{tmp_path / 'new'} is none yet. Make one first: sudo install -d -o" in done.stderr
+    monkeypatch.chdir(tmp_path)
+    assert values(plain, "WorkingDirectory") == [str(tmp_path / "here")]
     assert values(plain, "PrivateDevices") == ["yes"]
     video = unit("--source", "/dev/video0")
     assert values(video, "DeviceAllow") == ["char-video4linux rw"]
