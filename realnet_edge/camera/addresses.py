@@ -42,6 +42,27 @@ def check_host(address: str, option: str) -> None:
         )
 
 
+def refuse_password(text: str, option: str) -> None:
+    """Refuse an address of the command line with a password in it: every user of the machine can read that.
+
+    Args:
+        text: what the user gave; ${NAME} may stand for a password.
+        option: where, for the error.
+
+    Raises:
+        ConfigError: a password.
+    """
+    if "://" not in text or " ! " in text:
+        return
+    place = re.split(r"[/?#]", text.partition("://")[2])[0]
+    password = place.rpartition("@")[0].partition(":")[2]
+    if password and not _REFERENCE.fullmatch(password):
+        raise ConfigError(
+            f"{option}: a password on the command line can be read by everyone on this machine. Put it into "
+            "an environment variable, and ${NAME} in its place."
+        )
+
+
 def filled_in(text: str, option: str) -> str:
     """Environment variables in place of ${NAME}: passwords have no business on a command line.
 

@@ -171,7 +171,7 @@ class Parts:
                 raise ConfigError(f"{name} is for {remedy}: nothing here uses it.")
 
     def _opened_trigger(self) -> Trigger | None:
-        from realnet_edge.camera.addresses import filled_in, shown
+        from realnet_edge.camera.addresses import filled_in, refuse_password, shown
 
         address = self._options.trigger
         if address is None or address == _BY_CAMERA:
@@ -186,6 +186,7 @@ class Parts:
         if scheme in ("mqtt", "mqtts"):
             from realnet_edge.camera.mqtt_trigger import MqttTrigger
 
+            refuse_password(address, "--trigger")
             return MqttTrigger(filled_in(address, "--trigger"), self._options.trigger_ca, self._tell)
         raise ConfigError(
             f"--trigger {shown(address)}: valid are mqtt://HOST/TOPIC, mqtts://HOST/TOPIC, "

@@ -106,7 +106,7 @@ def open_plant(
 def _server(
     stack: ExitStack, options: PlantOptions, category: str, board: Board, on_alarm: Alarm
 ) -> Iterator[OpcUaServer]:
-    from realnet_edge.camera.addresses import filled_in
+    from realnet_edge.camera.addresses import filled_in, refuse_password
     from realnet_edge.camera.opcua import OpcUaServer
     from realnet_edge.camera.opcua_access import Endpoint
 
@@ -114,6 +114,7 @@ def _server(
         if options.opcua_cert or options.opcua_key:
             raise ConfigError("--opcua-cert and --opcua-key are for a server: add --opcua.")
         return
+    refuse_password(options.opcua, "--opcua")
     address = filled_in(options.opcua, "--opcua")
     endpoint = Endpoint.parse(address, options.opcua_cert, options.opcua_key)
     server = stack.enter_context(OpcUaServer(endpoint, category, board, on_alarm))

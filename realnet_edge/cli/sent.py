@@ -167,17 +167,19 @@ def _open_outbox(
 
 
 def _destinations(options: SentOptions, category: str, board: Board) -> list[Destination]:
-    from realnet_edge.camera.addresses import filled_in
+    from realnet_edge.camera.addresses import filled_in, refuse_password
     from realnet_edge.camera.mqtt import Mqtt
     from realnet_edge.camera.webhook import Webhook
 
     found: list[Destination] = []
     if options.mqtt:
+        refuse_password(options.mqtt, "--mqtt")
         address = filled_in(options.mqtt, "--mqtt")
         found.append(Mqtt(address, category, options.mqtt_ca, board=board, discovery=options.mqtt_discovery))
     if options.webhook:
         if not options.webhook.lower().startswith(("http://", "https://")):
             raise ConfigError(f"--webhook {options.webhook}: valid is an address with http:// or https://.")
+        refuse_password(options.webhook, "--webhook")
         found.append(Webhook(filled_in(options.webhook, "--webhook"), os.environ.get(SECRET)))
     return found
 

@@ -116,9 +116,14 @@ def read_specs(specs: Sequence[str]) -> dict[str | None, str]:
     A path that exists is one, whatever it looks like.
 
     Raises:
-        ConfigError: several sources of which one has no name, or two have the same.
+        ConfigError: several sources of which one has no name, or two have the same; one given twice that only
+            one camera can have; a password.
     """
+    from realnet_edge.camera.addresses import refuse_password
+
     pairs = [_split(spec) for spec in specs]
+    for _, spec in pairs:
+        refuse_password(spec, "--source")
     found = dict(pairs)
     for name, spec in pairs:
         if len(pairs) > 1 and name is None:

@@ -63,7 +63,13 @@ BESIDE: list[tuple[str, str]] = [
     ("--mqtt mqtts://broker --mqtt-ca nope.pem", "nope.pem: no such file of certificates"),
     ("--webhook ftp://receiver", "valid is an address with http:// or https://"),
     ("--webhook http://", "--webhook: this address has no host, or no port from 1 to 65535"),
-    ("--webhook http://u:secret@receiver:x/", "--webhook: this address has no host, or no port"),
+    ("--webhook http://u@receiver:x/", "--webhook: this address has no host, or no port"),
+    (
+        "--webhook http://u:secret@receiver/",
+        "--webhook: a password on the command line can be read by everyone",
+    ),
+    ("--mqtt mqtts://u:secret@broker/plant", "--mqtt: a password on the command line"),
+    ("--opcua opc.tcp://u:secret@0.0.0.0:4840", "--opcua: a password on the command line"),
     ("--webhook http://receiver/ --outbox {parts}/part0.png", "cannot be used as the outbox"),
     ("--web nonsense", "nonsense is no HOST:PORT with a port up to 65535"),
     ("--web :8080", ":8080 is no HOST:PORT"),
@@ -100,7 +106,10 @@ SOURCES: list[tuple[str, int, str]] = [
     ("--source /dev/null", 1, "/dev/null: no such file or folder"),
     ("--source ftp://camera/1", 2, "ftp:// is not read as a stream"),
     ("--source rtsp://", 2, "--source: this address has no host, or no port from 1 to 65535"),
-    ("--source rtsp://u:secret@camera:999999/", 2, "--source: this address has no host, or no port"),
+    ("--source rtsp://u@camera:999999/", 2, "--source: this address has no host, or no port"),
+    ("--source rtsp://u:secret@camera/1", 2, "environment variable, and ${NAME} in its place"),
+    ("--source c=rtsp://u:secret@camera/1", 2, "--source: a password on the command line"),
+    ("--source rtsp://camera/ --trigger mqtt://u:secret@broker/parts", 2, "--trigger: a password on"),
     ("--source 'rtsp://u:${NOT_SET}@camera/'", 2, "asks for ${NOT_SET}, and no such environment variable"),
 ]
 # In place of --bundle BUNDLE.

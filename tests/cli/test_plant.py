@@ -74,12 +74,16 @@ def test_a_gate_that_is_away_is_an_alarm_and_stops_nothing(run: Callable[..., Re
         (["--opcua", "opc.tcp://0.0.0.0:4840"], "others reach this address"),
         (["--opcua", "opc.tcp://user:${NOT_SET}@0.0.0.0"], "--opcua asks for ${NOT_SET}"),
         (["--opcua", "opc.tcp://127.0.0.1", "--opcua-cert", "c.pem"], "a certificate needs its key"),
-        (["--opcua", "opc.tcp://u:p@127.0.0.1", "--opcua-cert", "c", "--opcua-key", "k"], "c: no such file"),
+        (
+            ["--opcua", "opc.tcp://u:${PLC_PASSWORD}@127.0.0.1", "--opcua-cert", "c", "--opcua-key", "k"],
+            "c: no such file",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused(
-    run: Callable[..., Result], options: list[str], message: str
+    run: Callable[..., Result], options: list[str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PLC_PASSWORD", "p")
     done = run(*options)
     assert done.exit_code == 2
     assert message in done.stderr

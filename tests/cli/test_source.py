@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -217,10 +218,14 @@ def test_a_stream_is_inspected_until_it_is_stopped(bundle: Path, tmp_path: Path)
     """The real command on a camera that breaks off again and again, and Ctrl-C."""
     server = MjpegServer(lambda: steady([jpeg(20)] * 8))
     out = tmp_path / "results.jsonl"
-    source = server.url.replace("http://", "http://user:secret@")
+    source = server.url.replace("http://", "http://user:${CAMERA_PASSWORD}@")
     command = [sys.executable, "-m", "realnet_edge", "run", "--bundle", str(bundle), "--source", source]
     process = subprocess.Popen(
-        [*command, "--out", str(out), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, "--out", str(out), "--json"],
+        env={**os.environ, "CAMERA_PASSWORD": "secret"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     end = time.monotonic() + 100
     while not (out.exists() and len(out.read_text().splitlines()) > 8):
