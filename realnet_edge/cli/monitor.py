@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -96,6 +97,7 @@ def serve_state(
     from realnet_edge.monitor import MonitorServer
     from realnet_edge.monitor.device import Device
     from realnet_edge.monitor.threshold import ThresholdControl
+    from realnet_edge.serving import is_loopback
 
     access, certificate = _access(web), _certificate(web)
     control = ThresholdControl(engines, kept.file, kept.in_force, say)
@@ -103,6 +105,8 @@ def serve_state(
     server = MonitorServer(web.web, state, access, control, certificate, device)
     stack.enter_context(server)
     say(f"Live page: {server.url}" + ("?token=TOKEN, the first time" if access.viewer_token else ""))
+    if certificate is None and not is_loopback(urlsplit(server.url).hostname):
+        say("Warning: tokens and passwords go to it in the clear: add --web-cert and --web-key.")
     if not access.has_operators:
         if web.web_users:
             advice = f"{web.web_users} holds none; `realnet-edge users add NAME --role operator` does"

@@ -179,6 +179,9 @@ def test_people_of_a_file_may_sign_in_and_who_may_change_nothing_is_told(
         done = run(bundle, parts, "--web", "127.0.0.1:0", "--web-users", str(file))
         assert done.exit_code == 0, done.stderr
         assert ("Nobody can change the threshold there" in done.stderr) is told
+        assert "in the clear" not in done.stderr
+    away = run(bundle, parts, "--web", "0.0.0.0:0", "--web-users", str(file))
+    assert "Warning: tokens and passwords go to it in the clear: add --web-cert and --web-key." in away.stderr
 
 
 def test_the_page_says_who_cannot_be_reached_and_what_is_not_wanted(
