@@ -51,6 +51,9 @@ class Served:
         name: of the thread.
         limits: what it takes.
         certificate: PEM files of a certificate and its key, to serve by TLS.
+
+    Attributes:
+        place: HOST:PORT as it is reached.
     """
 
     def __init__(
@@ -65,6 +68,8 @@ class Served:
 
         cert, key = certificate or (None, None)
         self._socket = listening
+        host, port = listening.getsockname()[:2]
+        self.place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
@@ -112,22 +117,40 @@ def listen(host: str, port: int) -> socket.socket:
         ConfigError: the port cannot be had at all. That is said here, before anything runs.
     """
     try:
-        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(place)
+        bound = bind(host, port)
         # Who asks before the server's thread is up waits for it.
         bound.listen()
     except OSError as error:
-        kind_of_error, advice = _REFUSALS.get(error.errno or 0, (ConfigError, "take another one"))
-        raise kind_of_error(f"{host}:{port} cannot be served ({error.strerror}): {advice}.") from error
+        raise refusal(f"{host}:{port} cannot be served", error) from error
     return bound
 
 
-def place_of(listening: socket.socket) -> str:
-    """HOST:PORT as a socket is reached."""
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that has a place, and takes no connections yet.
+
+    Raises:
+        OSError: the place cannot be had.
+    """
+    family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(place)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def refusal(what: str, error: OSError) -> ConfigError:
+    """Why a place cannot be had, and what to do: `UnavailableError` where that may pass.
+
+    Args:
+        what: place and what cannot be done there.
+        error: as the system has it.
+    """
+    kind, advice = _REFUSALS.get(error.errno or 0, (ConfigError, "take another one"))
+    return kind(f"{what} ({error.strerror}): {advice}.")
 
 
 def is_loopback(host: str | None) -> bool:

@@ -9,8 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from realnet_edge.camera.exclusive import refuse_locked
-from realnet_edge.errors import ConfigError
+from realnet_edge.camera.exclusive import open_exclusive
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS inspected (
@@ -18,8 +17,6 @@ CREATE TABLE IF NOT EXISTS inspected (
     PRIMARY KEY (folder, name)
 ) WITHOUT ROWID;
 """
-# How long another run may take to let go of the file.
-_LOCK_S = 0.5
 
 # Size and time of the last change in nanoseconds.
 Stamp = tuple[int, int]
@@ -42,22 +39,13 @@ class Inspected:
     def __init__(self, path: Path) -> None:
         self._lock = threading.Lock()
         self._held: dict[tuple[str, str], Stamp] = {}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(
-                path, timeout=_LOCK_S, check_same_thread=False, isolation_level=None
-            )
-            # Two runs would each leave files to the other.
-            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.executescript(_SCHEMA)
-        except (sqlite3.Error, OSError) as error:
-            refuse_locked(path, error)
-            raise ConfigError(
-                f"{path}: cannot be used to remember inspected files ({error}). Give --inspected a file that "
-                "is not there yet or one of an earlier run."
-            ) from error
+        # Two runs would each leave files to the other.
+        self._database = open_exclusive(
+            path,
+            _SCHEMA,
+            "to remember inspected files",
+            "Give --inspected a file that is not there yet or one of an earlier run.",
+        )
 
     def of(self, folder: Path) -> dict[Path, Stamp]:
         """What is remembered of a folder."""

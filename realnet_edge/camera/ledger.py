@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
-from realnet_edge.camera.exclusive import refuse_locked
-from realnet_edge.errors import ConfigError
+from realnet_edge.camera.exclusive import open_exclusive
 
 LEDGER = ".realnet-edge-pictures.db"
 _SCHEMA = """
@@ -35,22 +34,14 @@ class Ledger:
     def __init__(self, folder: Path, limit: int) -> None:
         self._folder = folder
         self._limit = limit
-        try:
-            self._database = sqlite3.connect(
-                folder / LEDGER, timeout=0.5, isolation_level=None, check_same_thread=False
-            )
-            # Two runs would not know of each other's pictures.
-            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.executescript(_SCHEMA)
-            (self._taken,) = self._database.execute("SELECT COALESCE(SUM(bytes), 0) FROM picture").fetchone()
-        except sqlite3.Error as error:
-            refuse_locked(folder / LEDGER, error)
-            raise ConfigError(
-                f"{folder / LEDGER}: cannot be used ({error}). With a limit, give --save a folder of its own "
-                "for each run at the same time."
-            ) from error
+        # Two runs would not know of each other's pictures.
+        self._database = open_exclusive(
+            folder / LEDGER,
+            _SCHEMA,
+            "to remember pictures",
+            "With a limit, give --save a folder of its own for each run at the same time.",
+        )
+        (self._taken,) = self._database.execute("SELECT COALESCE(SUM(bytes), 0) FROM picture").fetchone()
 
     @contextmanager
     def entry(self, name: str, size: int) -> Iterator[None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from realnet_edge.camera.addresses import shown
 from realnet_edge.errors import ConfigError
-from realnet_edge.serving import is_loopback
+from realnet_edge.serving import bind, is_loopback, refusal
 
 if TYPE_CHECKING:
     from asyncua import Server
@@ -80,15 +79,13 @@ class Endpoint:
         """Find out at once what the server, which takes seconds to build, would find out late.
 
         Raises:
+            UnavailableError: another program does, or the address is none of this machine's now.
             ConfigError: nothing can listen there.
         """
         try:
-            found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)[0]
-            with socket.socket(found[0], found[1]) as tried:
-                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                tried.bind(found[4])
+            bind(self.host, self.port).close()
         except OSError as error:
-            raise ConfigError(f"{self.url}: cannot be listened at ({error.strerror}).") from error
+            raise refusal(f"{self.url}: cannot be listened at", error) from error
 
 
 async def restrict(server: Server, endpoint: Endpoint) -> None:

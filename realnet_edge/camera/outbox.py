@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from realnet_edge.camera.alarms import Alarm, Trouble
-from realnet_edge.camera.exclusive import refuse_locked
+from realnet_edge.camera.exclusive import open_exclusive
 from realnet_edge.camera.results import Inspection
 from realnet_edge.errors import ConfigError
 
@@ -26,8 +26,6 @@ CREATE TABLE IF NOT EXISTS destination (name TEXT PRIMARY KEY, delivered INTEGER
 """
 # Some 300 MB of results: a broker may be away for half a day at 25 frames a second.
 _KEPT = 1_000_000
-# How long another run may take to let go of the file.
-_LOCK_S = 0.5
 # Results that are held in memory while the disk takes none.
 _HELD = 10_000
 
@@ -85,23 +83,13 @@ class Outbox:
         self._held: deque[tuple[str, str]] = deque()
         self._lock = threading.Lock()
         self._filled = threading.Condition()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(
-                path, timeout=_LOCK_S, check_same_thread=False, isolation_level=None
-            )
-            # Two runs would take each other's results: the file belongs to the first one.
-            self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
-            # A crash of this process loses nothing that was written.
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.executescript(_SCHEMA)
-        except (sqlite3.Error, OSError) as error:
-            refuse_locked(path, error)
-            raise ConfigError(
-                f"{path}: cannot be used as the outbox ({error}). Give --outbox a file that is not there yet "
-                "or one of an earlier run."
-            ) from error
+        # Two runs would take each other's results: the file belongs to the first one.
+        self._database = open_exclusive(
+            path,
+            _SCHEMA,
+            "as the outbox",
+            "Give --outbox a file that is not there yet or one of an earlier run.",
+        )
         try:
             self._register(destinations)
         except ConfigError:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from realnet_edge.cli.options import gathering
+from realnet_edge.cli.options import gathering, read_token
 from realnet_edge.cli.output import say
 from realnet_edge.cli.thresholds import Kept
 from realnet_edge.errors import ConfigError
@@ -138,11 +138,7 @@ def _token(option: str, file: Path | None, variable: str) -> str | None:
         return found
     if found is not None:
         raise ConfigError(f"{option} and {variable} are both given: which one is the token? Leave one out.")
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise ConfigError(f"{option} {file}: cannot be read ({reason}).") from error
+    return read_token(option, file)
 
 
 def _certificate(web: Web) -> Certificate | None:

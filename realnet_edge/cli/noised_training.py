@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,6 +15,7 @@ from realnet_edge.cli.train_settings import read_numbers
 from realnet_edge.config import DEVICES, PRECISIONS
 from realnet_edge.config.diffusion import AdmConfig
 from realnet_edge.config.diffusion_training import NoisedTrainConfig
+from realnet_edge.diffusion.presets import DEFAULT_NOISED_PRESET
 from realnet_edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -84,6 +85,17 @@ def init_option(example: str) -> Callable[[_Command], _Command]:
         "--init",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help=f"Public ADM checkpoint to begin from, in its own format: {example} for preset paper.",
+    )
+
+
+def preset_option(presets: Collection[str]) -> Callable[[_Command], _Command]:
+    """`--preset`, one of these."""
+    return click.option(
+        "--preset",
+        type=click.Choice(list(presets)),
+        default=DEFAULT_NOISED_PRESET,
+        show_default=True,
+        help="Settings to start from; the options below change single ones.",
     )
 
 

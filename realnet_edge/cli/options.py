@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from realnet_edge.config import DEVICES, PRECISIONS
+from realnet_edge.errors import ConfigError
 from realnet_edge.workspace import DEFAULT_WORKSPACE, WORKSPACE_VARIABLE
 
 
@@ -61,6 +62,19 @@ def gathering(
         return adding(options)(gathered)  # type: ignore[return-value]  # the same command, with its options
 
     return add
+
+
+def read_token(option: str, file: Path) -> str:
+    """The token that a file holds, for the option that names it.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not text"
+        raise ConfigError(f"{option} {file}: cannot be read ({reason}).") from error
 
 
 workspace_option = click.option(

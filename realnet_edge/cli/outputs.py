@@ -13,7 +13,7 @@ from realnet_edge.cli.output import say
 
 if TYPE_CHECKING:
     from realnet_edge.bundle import Bundle
-    from realnet_edge.camera import Camera, Inspection
+    from realnet_edge.camera import Camera, CameraState, Inspection
     from realnet_edge.camera.board import CameraFacts
     from realnet_edge.monitor import LineState
 
@@ -82,20 +82,20 @@ def _end(ending: list[Callable[[], None]]) -> None:
 def _facts(state: LineState, cameras: Sequence[Camera]) -> dict[str | None, CameraFacts]:
     from realnet_edge.camera.board import CameraFacts
 
-    shown = state.snapshot()["cameras"]
+    states = state.cameras()
     # Where all cameras give pictures, what is missing is whoever announces parts.
-    missing = state.not_ready() if all(one["phase"] == "live" for one in shown) else None
+    missing = state.not_ready() if all(one.phase == "live" for one in states.values()) else None
     found = {}
-    for one, camera in zip(shown, cameras, strict=True):
+    for camera in cameras:
         source = camera.source
-        away = _away(one["phase"], one["reason"]) or (missing if source.triggered else None)
+        away = _away(states[camera.name]) or (missing if source.triggered else None)
         steady = (source.live and not source.triggered) or not source.endless
-        found[camera.name] = CameraFacts(away, one["dropped"], steady)
+        found[camera.name] = CameraFacts(away, camera.dropped, steady)
     return found
 
 
-def _away(phase: str, reason: str | None) -> str | None:
+def _away(state: CameraState) -> str | None:
     """Why a camera gives no pictures; None while it does."""
-    if phase == "live":
+    if state.phase == "live":
         return None
-    return f"camera {phase}: {reason}" if reason else f"camera {phase}"
+    return f"camera {state.phase}" + (f": {state.reason}" if state.reason else "")

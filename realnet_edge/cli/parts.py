@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from realnet_edge.cli.options import gathering
+from realnet_edge.cli.options import gathering, read_token
 from realnet_edge.cli.output import say
+from realnet_edge.cli.source import say_state
 from realnet_edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ class Parts:
     ) -> None:
         self.sinks: list[Callable[[Inspection], None]] = []
         self._stack, self._options, self._category = stack, options, category
-        self._token = _token(options.trigger_token)
+        token = options.trigger_token
+        self._token = None if token is None else read_token("--trigger-token", token)
         self._on_trigger = on_trigger
         self._trigger = self._opened_trigger()
         self._memory: Inspected | None = None
@@ -194,10 +196,7 @@ class Parts:
         )
 
     def _tell(self, state: CameraState) -> None:
-        if state.phase == "live":
-            say("Trigger: connected")
-        elif state.phase == "waiting":
-            say(f"Trigger: not there ({state.reason}); next try in {state.retry_in_s:.1f} s")
+        say_state("Trigger", state)
         self._on_trigger(state)
 
     def _posted(self, spec: str) -> PostedSource:
@@ -216,12 +215,3 @@ class Parts:
             path = self._options.inspected or Path(f"{self._category}-inspected.db")
             self._memory = self._stack.enter_context(Inspected(path))
         return self._memory
-
-
-def _token(file: Path | None) -> str | None:
-    if file is None:
-        return None
-    try:
-        return file.read_text().strip()
-    except OSError as error:
-        raise ConfigError(f"--trigger-token {file}: cannot be read ({error.strerror}).") from error

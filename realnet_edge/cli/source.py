@@ -167,7 +167,7 @@ def open_cameras(
     opened: dict[str | None, Camera] = {}
 
     def tell(name: str | None, state: CameraState) -> None:
-        _say_state(_called(opened[name]), state)
+        say_state(_called(opened[name]), state)
         on_state(name, state)
 
     for name, spec in specs.items():
@@ -212,11 +212,12 @@ def _called(camera: Camera) -> str:
     return f"Camera {camera.name} ({camera.source.name})" if camera.name else f"Camera {camera.source.name}"
 
 
-def _say_state(camera: str, state: CameraState) -> None:
+def say_state(what: str, state: CameraState) -> None:
+    """Say that something is there, or why it is not and when it is tried again."""
     if state.phase == "live":
-        say(f"{camera}: connected")
+        say(f"{what}: connected")
     elif state.phase == "waiting":
-        say(f"{camera}: not there ({state.reason}); next try in {state.retry_in_s:.1f} s")
+        say(f"{what}: not there ({state.reason}); next try in {state.retry_in_s:.1f} s")
 
 
 def _say_trouble(source: str, reason: str) -> None:

@@ -11,6 +11,7 @@ from realnet_edge.cli.noised_training import (
     changed,
     init_option,
     network_options,
+    preset_option,
     refuse_contradiction,
     start_options,
     step_options,
@@ -18,7 +19,7 @@ from realnet_edge.cli.noised_training import (
 )
 from realnet_edge.cli.options import data_option, json_option, workspace_option
 from realnet_edge.data.category import ALL
-from realnet_edge.diffusion.presets import CLASSIFIER_PRESETS, DEFAULT_NOISED_PRESET
+from realnet_edge.diffusion.presets import CLASSIFIER_PRESETS
 
 
 @click.command("classifier")
@@ -31,13 +32,7 @@ from realnet_edge.diffusion.presets import CLASSIFIER_PRESETS, DEFAULT_NOISED_PR
     help="The categories that it tells apart: all of the folder, or two and more by name.",
 )
 @workspace_option
-@click.option(
-    "--preset",
-    type=click.Choice(list(CLASSIFIER_PRESETS)),
-    default=DEFAULT_NOISED_PRESET,
-    show_default=True,
-    help="Settings to start from; the options below change single ones.",
-)
+@preset_option(CLASSIFIER_PRESETS)
 @init_option("the 256x256 ImageNet classifier")
 @network_options
 @step_options

@@ -11,6 +11,7 @@ from realnet_edge.cli.noised_training import (
     changed,
     init_option,
     network_options,
+    preset_option,
     refuse_contradiction,
     start_options,
     step_options,
@@ -18,20 +19,14 @@ from realnet_edge.cli.noised_training import (
 )
 from realnet_edge.cli.options import category_option, data_option, json_option, workspace_option
 from realnet_edge.config.diffusion import PREDICTIONS
-from realnet_edge.diffusion.presets import DEFAULT_NOISED_PRESET, DIFFUSION_PRESETS
+from realnet_edge.diffusion.presets import DIFFUSION_PRESETS
 
 
 @click.command("train")
 @data_option
 @category_option
 @workspace_option
-@click.option(
-    "--preset",
-    type=click.Choice(list(DIFFUSION_PRESETS)),
-    default=DEFAULT_NOISED_PRESET,
-    show_default=True,
-    help="Settings to start from; the options below change single ones.",
-)
+@preset_option(DIFFUSION_PRESETS)
 @init_option("256x256 ImageNet")
 @network_options
 @click.option("--predicts", type=click.Choice(PREDICTIONS), help="What the U-Net gives: noise as published.")

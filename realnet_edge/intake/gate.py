@@ -12,10 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from realnet_edge.errors import ConfigError
-from realnet_edge.serving import Limits, is_loopback
+from realnet_edge.serving import is_loopback
 
-# Machines of one line; each may be sending a picture.
-LIMITS = Limits(connections=32)
 _SHORTEST_TOKEN = 16
 # Who guesses tokens waits this long for each answer.
 _REFUSAL_S = 0.5

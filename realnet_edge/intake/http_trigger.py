@@ -5,17 +5,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TypeVar
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from realnet_edge.camera.triggers import REPEAT_S, Trigger, announced_id
 from realnet_edge.errors import DataError
-from realnet_edge.intake.gate import LIMITS, Gate, body_of, parse_place, refused, said
-from realnet_edge.serving import Served, listen, place_of
+from realnet_edge.intake.endpoint import endpoint
+from realnet_edge.intake.gate import body_of, refused
 
 # An id and what a sender may say besides.
 _LONGEST_BODY = 4096
@@ -43,15 +39,8 @@ class HttpTrigger(Trigger):
     """
 
     def __init__(self, address: str, token: str | None = None, repeat_s: float = REPEAT_S) -> None:
-        place = parse_place(address, "http", token)
-        app = Starlette(
-            routes=[Route("/trigger", self._answer, methods=["POST"])],
-            middleware=[Middleware(Gate, token=token)],
-            exception_handlers={HTTPException: said},
-        )
-        listening = listen(*place)
-        self._served = Served(app, listening, "intake", LIMITS)
-        self.url = f"http://{place_of(listening)}/"
+        self._served = endpoint(address, "http", token, "/trigger", self._answer)
+        self.url = f"http://{self._served.place}/"
         super().__init__(self.url, repeat_s)
 
     def __enter__(self: _Trigger) -> _Trigger:

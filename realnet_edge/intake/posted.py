@@ -10,12 +10,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TypeVar
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from realnet_edge.camera import Inspection, Source
 from realnet_edge.camera.frames import Frame, utc_now
@@ -23,8 +19,8 @@ from realnet_edge.camera.triggers import checked_id, made_up_id
 from realnet_edge.errors import DataError
 from realnet_edge.imaging import decode_image
 from realnet_edge.intake.answers import Answers
-from realnet_edge.intake.gate import LIMITS, Gate, body_of, parse_place, refused, said
-from realnet_edge.serving import Served, listen, place_of
+from realnet_edge.intake.endpoint import endpoint
+from realnet_edge.intake.gate import body_of, refused
 
 # A camera of 20 megapixels sends a JPEG in half as much, one of 5 a PNG.
 _LARGEST_BODY = 16 * 1024 * 1024
@@ -61,16 +57,9 @@ class PostedSource(Source):
     endless = triggered = True
 
     def __init__(self, address: str, token: str | None = None) -> None:
-        place = parse_place(address, "post", token)
-        app = Starlette(
-            routes=[Route("/inspect", self._answer, methods=["POST"])],
-            middleware=[Middleware(Gate, token=token)],
-            exception_handlers={HTTPException: said},
-        )
-        listening = listen(*place)
-        self._served = Served(app, listening, "intake", LIMITS)
-        self.name = f"post://{place_of(listening)}"
-        self.url = f"http://{place_of(listening)}/inspect"
+        self._served = endpoint(address, "post", token, "/inspect", self._answer)
+        self.name = f"post://{self._served.place}"
+        self.url = f"http://{self._served.place}/inspect"
         self._answers = Answers(self.name)
         self._changed = threading.Condition()
         self._waiting: deque[tuple[str, str, bytes]] = deque()

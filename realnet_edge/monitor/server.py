@@ -12,7 +12,7 @@ from realnet_edge.monitor.metrics import LineMetrics
 from realnet_edge.monitor.state import LineState
 from realnet_edge.monitor.threshold import ThresholdControl
 from realnet_edge.monitor.tls import Certificate
-from realnet_edge.serving import Limits, Served, is_loopback, listen, place_of
+from realnet_edge.serving import Limits, Served, is_loopback, listen
 
 # A page and its pictures; a hundred phones are a mistake.
 _CONNECTIONS = 64
@@ -53,17 +53,16 @@ class MonitorServer:
 
         access = access or Access()
         self.metrics = LineMetrics(state, control, device)
-        host, port = _parse(address, access)
-        listening = listen(host, port)
-        self.url = f"{'https' if certificate else 'http'}://{place_of(listening)}/"
-        address_bound, port_bound = listening.getsockname()[:2]
-        is_open = access.is_open and is_loopback(address_bound)
-        door = Door(access, is_open, secure=certificate is not None, port=port_bound)
+        listening = listen(*_parse(address, access))
+        host, port = listening.getsockname()[:2]
+        is_open = access.is_open and is_loopback(host)
+        door = Door(access, is_open, secure=certificate is not None, port=port)
         app = make_app(state, self.metrics, door, control, lambda: self._served.is_ending)
         # What comes at once is measured by the guard.
         limits = Limits(_CONNECTIONS, LONGEST_HEADERS)
         pair = (certificate.cert, certificate.key) if certificate else None
         self._served = Served(app, listening, "monitor", limits, pair)
+        self.url = f"{'https' if certificate else 'http'}://{self._served.place}/"
 
     def __enter__(self: _Server) -> _Server:
         self._served.__enter__()

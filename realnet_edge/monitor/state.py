@@ -134,6 +134,11 @@ class LineState:
         sources = [camera.source for camera in self._line.cameras] if self._line else []
         return not sources or any((one.live and not one.triggered) or not one.endless for one in sources)
 
+    def cameras(self) -> dict[str | None, CameraState]:
+        """How it stands with each camera, by its name."""
+        with self._lock:
+            return dict(self._cameras)
+
     def snapshot(self) -> dict[str, Any]:
         """Everything but pictures, as JSON values."""
         waiting = self.waiting()

@@ -21,7 +21,7 @@ from waiting_peers import PATIENCE_S, free_port, wait
 from realnet_edge.camera.board import Board, CameraFacts
 from realnet_edge.camera.opcua import NAMESPACE, OpcUaServer
 from realnet_edge.camera.opcua_access import Endpoint
-from realnet_edge.errors import ConfigError
+from realnet_edge.errors import ConfigError, UnavailableError
 
 
 class Line:
@@ -232,5 +232,5 @@ def test_a_port_that_is_taken_is_said_at_once() -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", port))
         other.listen()
-        with pytest.raises(ConfigError, match="cannot be listened at"):
+        with pytest.raises(UnavailableError, match="cannot be listened at"):
             taken.server._endpoint.check_free()

@@ -192,6 +192,7 @@ def test_a_genicam_camera_is_inspected(run: Callable[..., Result]) -> None:
         (["--trigger", "http://0.0.0.0:0/"], "(--trigger-token)"),
         (["--trigger", "http://127.0.0.1:0/", "--trigger-ca", "x.pem"], "--trigger-ca is for"),
         (["--trigger-token", "no-such-file"], "--trigger-token no-such-file: cannot be read"),
+        (["--trigger-token", sys.executable], "cannot be read (not text)"),
         (["--trigger", "mqtt://host/x", "--trigger-token", __file__], "--trigger-token is for"),
         (["--inspected", "x.db"], "--inspected is for a source watch:FOLDER"),
     ],
