@@ -82,7 +82,7 @@ def carried_plugin(prepared: Bundle, sm: int) -> tuple[KernelSet, Path]:
             f"prepared (python -m realnet_edge.kernels.compile --sm {sm} --out FOLDER), and prepare it again "
             "with --kernels FOLDER."
         )
-    found = KernelSet.from_bytes((prepared.path / stated.kernels[str(sm)]).read_bytes())
+    found = KernelSet.from_bytes(prepared.file(stated.kernels[str(sm)]).read_bytes())
     found.check_version()
     return found, prepared.engine_path
 

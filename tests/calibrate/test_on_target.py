@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -413,6 +414,18 @@ def test_kernels_travel_and_the_target_chooses(prepared_with_kernels: Bundle, ke
     with pytest.raises(KernelError, match=r"SM 110 .*--sm 110 .*prepare it again with --kernels"):
         choose("plugin", trt, "11.0")
     assert choose("auto", trt, "8.7", portable=True).used == "native"
+
+
+def test_kernels_are_taken_as_they_were_signed(prepared_with_kernels: Bundle, tmp_path: Path) -> None:
+    folder = tmp_path / "prepared"
+    shutil.copytree(prepared_with_kernels.path, folder)
+    write_new_key(tmp_path / "line.key")
+    sign_bundle(folder, read_private_key(tmp_path / "line.key"))
+    bundle = load_bundle(folder, [tmp_path / "line.key.pub"])
+    # Whoever can write there changes it once it is verified.
+    (folder / "kernels-sm87.json").write_text("{}")
+    found, _ = carried_plugin(bundle, 87)
+    assert found.sha256 == carried_plugin(prepared_with_kernels, 87)[0].sha256
 
 
 def test_a_bundle_without_kernels_has_tensorrts_layers(prepared: Prepare) -> None:
