@@ -128,6 +128,8 @@ def _on_cpu(
     dtype: torch.dtype,
 ) -> Tensor:
     """Gathered, then changed in place where it lies; arithmetic and layout each make at most one copy."""
+    if _is_whole(index, features.shape[1]) and (mean is not None or scale is not None):
+        return _whole_on_cpu(features, mean, scale, channels_last, dtype)
     last = is_channels_last(features)
     if last:
         # Rows of channels: of a transposed view PyTorch gathers value by value.
@@ -144,6 +146,25 @@ def _on_cpu(
         samples, _, height, width = features.shape
         selected = selected.view(samples, height, width, -1).permute(0, 3, 1, 2)
     return selected.to(dtype, memory_format=memory_format(channels_last))
+
+
+def _is_whole(index: Tensor, channels: int) -> bool:
+    """Whether all channels are picked in their order, which needs no gather."""
+    return index.shape[0] == channels and torch.equal(index, torch.arange(channels, dtype=index.dtype))
+
+
+def _whole_on_cpu(
+    features: Tensor, mean: Tensor | None, scale: Tensor | None, channels_last: bool, dtype: torch.dtype
+) -> Tensor:
+    """What is standardised makes the one copy."""
+    planes = features.float()
+    if mean is not None:
+        planes = planes - mean.float()[:, None, None]
+    if scale is not None:
+        # Only what is a copy by now may be changed in place.
+        factor = scale.float()[:, None, None]
+        planes = planes * factor if planes is features else planes.mul_(factor)
+    return planes.to(dtype, memory_format=memory_format(channels_last))
 
 
 def _check(

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from realnet_edge.kernels.afs import afs_gather
 from realnet_edge.kernels.layout import is_channels_last
 
+# Fewer values than that are picked and standardised on a CPU before an op of ours has been called.
+LEAST_ON_CPU = 1 << 18
 # Keeps the min-max scaling finite where a channel does not move at all (official value).
 EPSILON = 1e-4
 
@@ -53,10 +55,15 @@ class FeatureSelection(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, H, W) to (N, m, H, W)."""
         # An exported graph is of standard operators.
-        if self.fused and not self.projected and not torch.compiler.is_exporting():
+        if self.fused and not self.projected and not torch.compiler.is_exporting() and self._pays(features):
             return self._in_one_op(features)
         selected = self._standardised(features)
         return F.conv2d(selected, self.projection[..., None, None]) if self.projected else selected
+
+    def _pays(self, features: Tensor) -> bool:
+        """Whether the op saves more than its call costs, or keeps channels last, which the steps do not."""
+        kept = features.numel() // self.channels * self.index.shape[0]
+        return features.device.type != "cpu" or kept >= LEAST_ON_CPU or is_channels_last(features)
 
     def _in_one_op(self, features: Tensor) -> Tensor:
         last = is_channels_last(features)

@@ -74,8 +74,8 @@ def test_a_full_disk_stops_files_and_not_a_line(
     [
         (["--keep-days", "3"], "add --sqlite FILE"),
         (["--around", "3"], "--around is for pictures in a folder: add --save FOLDER"),
-        (["--around", "3", "--save", "line.mp4"], "add --save FOLDER"),
-        (["--save-limit", "3", "--save", "line.avi"], "add --save FOLDER"),
+        (["--around", "3", "--save", "line.mp4"], "line.mp4 is a video; give a folder"),
+        (["--save-limit", "3", "--save", "line.avi"], "line.avi is a video; give a folder"),
         (["--save-all", "--save-limit", "1"], "--save-all and --save-limit is for pictures in a folder"),
         (["--around-format", "png", "--save", "folder"], "add --around FRAMES"),
     ],

@@ -59,6 +59,23 @@ def test_values_and_layout(
     assert torch.equal(features, before)
 
 
+@pytest.mark.parametrize("source", [torch.float32, torch.float16])
+@pytest.mark.parametrize(("centred", "scaled"), [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize(("read", "written"), LAYOUTS)
+def test_a_tap_that_is_kept_whole(
+    read: torch.memory_format, written: torch.memory_format, centred: bool, scaled: bool, source: torch.dtype
+) -> None:
+    features, _, mean, scale = arguments((2, 9, 3, 5))
+    features = features.to(source).contiguous(memory_format=read)
+    before = features.clone()
+    given = (torch.arange(9), mean if centred else None, scale if scaled else None)
+    found = afs_gather(features, *given, channels_last=written is torch.channels_last)
+    assert torch.equal(found, afs_gather_reference(features, *given))
+    assert found.is_contiguous(memory_format=written)
+    assert found.data_ptr() != features.data_ptr()
+    assert torch.equal(features, before)
+
+
 def test_strides_of_neither_layout_and_repeated_channels() -> None:
     features = torch.randn(2, 6, 8, 10)[:, :, 1:6, 2:9]
     index = torch.tensor([5, 5, 0], dtype=torch.int32)

@@ -132,8 +132,13 @@ def test_selection_keeps_and_standardises_its_channels() -> None:
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize(("planes", "standardise"), [(5, True), (5, False), (12, True), (12, False)])
 def test_the_fused_op_gives_the_same_numbers(
-    planes: int, standardise: bool, layout: torch.memory_format, dtype: torch.dtype
+    planes: int,
+    standardise: bool,
+    layout: torch.memory_format,
+    dtype: torch.dtype,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("realnet_edge.model.afs.LEAST_ON_CPU", 0)
     selection = FeatureSelection(12, planes, standardise)
     selection.draw(torch.Generator().manual_seed(3))
     selection.mean.copy_(torch.randn(12))
@@ -145,6 +150,21 @@ def test_the_fused_op_gives_the_same_numbers(
     assert found.dtype == expected.dtype
     assert torch.equal(found, expected)
     assert found.is_contiguous(memory_format=layout)
+
+
+def test_the_op_is_called_from_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+    monkeypatch.setattr(
+        "realnet_edge.model.afs.afs_gather", lambda *given, **_: called.append(given[0].shape)
+    )
+    selection = FeatureSelection(4, 2, standardise=True)
+    selection.fused = True
+    # Of half of the channels, 2^18 values are left.
+    for side in (256, 512):
+        selection(torch.zeros(1, 4, side, 512))
+    assert called == [(1, 4, 256, 512), (1, 4, 512, 512)]
+    selection(torch.zeros(1, 4, 255, 512))
+    assert len(called) == 2
 
 
 def test_a_projection_is_not_fused() -> None:

@@ -62,7 +62,10 @@ def test_in_plane_order_swapped_ranks_change_nothing() -> None:
 
 
 @pytest.mark.parametrize("order", ["score", "plane"])
-def test_kernels_can_be_switched_on_off_and_past_an_export(order: str) -> None:
+def test_kernels_can_be_switched_on_off_and_past_an_export(
+    order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realnet_edge.model.afs.LEAST_ON_CPU", 0)
     torch.manual_seed(0)
     config = ModelConfig.for_backbone(
         "resnet18",
