@@ -28,6 +28,7 @@ from rows import RESULTS, append_rows, machine
 from realnet_edge.config.diffusion import SamplerConfig
 from realnet_edge.diffusion.checkpoint import DIFFUSION
 from realnet_edge.diffusion.fast_sampling import Where, fast_sampler
+from realnet_edge.diffusion.openvino_network import has_openvino
 from realnet_edge.diffusion.presets import DIFFUSION_PRESETS
 from realnet_edge.diffusion.sampling import Request, Sampler
 from realnet_edge.diffusion.unet import NoisePredictor
@@ -47,6 +48,7 @@ class Variant:
         batch: images at a time.
         precision: as `TrainConfig` has it.
         compiled: whether the network is compiled.
+        backend: what computes the network.
         plain: the plain loop instead of the package's sampler.
     """
 
@@ -54,6 +56,7 @@ class Variant:
     batch: int
     precision: str = "fp32"
     compiled: bool = False
+    backend: str = "pytorch"
     plain: bool = False
 
 
@@ -79,7 +82,11 @@ def serve(options: argparse.Namespace, variant: Variant, pipe: Connection) -> No
         sampler = lambda requests: plain.all(requests, variant.batch)  # noqa: E731  # two forms of one thing
     else:
         fast = fast_sampler(
-            model, SamplerConfig(), Where(precision=variant.precision), compiled=variant.compiled
+            model,
+            SamplerConfig(),
+            Where(precision=variant.precision),
+            compiled=variant.compiled,
+            backend=variant.backend,
         )
         sampler = lambda requests: fast.all(requests, variant.batch)  # noqa: E731
     while (requests := pipe.recv()) is not None:
@@ -119,6 +126,9 @@ def main() -> None:
     ]
     if best != "fp32":
         variants.append(Variant(f"sampler {best}", options.batch, best))
+    if choose_compute(Where()).device.type == "cpu" and has_openvino():
+        variants.append(Variant("sampler fp32, OpenVINO", options.batch, backend="openvino"))
+        variants.append(Variant("sampler fp32, OpenVINO, one at a time", 1, backend="openvino"))
     if not options.no_compile:
         variants.append(Variant(f"sampler {best}, compiled", options.batch, best, compiled=True))
     requests = [Request(seed, 0.1) for seed in range(options.images)]

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from realnet_edge.config.diffusion import SamplerConfig
+from realnet_edge.config.diffusion import DiffusionModelConfig, SamplerConfig
 from realnet_edge.diffusion.classifier import NoisedClassifier
 from realnet_edge.diffusion.guidance import Guide, refuse_other_classifier
 from realnet_edge.diffusion.images import as_images
 from realnet_edge.diffusion.process import DiffusionProcess
 from realnet_edge.diffusion.schedule import Schedule
-from realnet_edge.diffusion.unet import NoisePredictor
 from realnet_edge.errors import ConfigError
 from realnet_edge.training.compute import Compute
 
@@ -37,11 +36,22 @@ class Request:
     category: int = 0
 
 
+class Network(Protocol):
+    """What predicts the noise: `NoisePredictor` in evaluation mode, or one that computes the same."""
+
+    backend: str
+
+    @property
+    def config(self) -> DiffusionModelConfig: ...
+
+    def __call__(self, images: Tensor, timesteps: Tensor, categories: Tensor) -> Tensor: ...
+
+
 class Sampler:
     """Draws images from a model.
 
     Args:
-        model: the network in evaluation mode, on the device.
+        model: the network, on the device.
         config: how.
         compute: device and arithmetic of the network; steps are computed in float32.
         classifier: in evaluation mode, on the device; asked only where `config.guidance` is above 0.
@@ -52,7 +62,7 @@ class Sampler:
 
     def __init__(
         self,
-        model: NoisePredictor,
+        model: Network,
         config: SamplerConfig,
         compute: Compute,
         classifier: NoisedClassifier | None = None,

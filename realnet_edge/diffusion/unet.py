@@ -24,6 +24,7 @@ class NoisePredictor(nn.Module):
         config: its structure.
     """
 
+    backend = "pytorch"
     signal: Tensor
     noise: Tensor
 
