@@ -30,7 +30,7 @@ from realnet_edge.kernels.rrs_reference import rrs_gather_reference, rrs_select_
 from realnet_edge.model.afs import FeatureSelection
 from realnet_edge.model.rrs import ResidualSelection
 
-Work = Callable[[], Tensor]
+Work = Callable[[], Tensor | list[Tensor]]
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ def afs_case(config: ModelConfig, batch: int, options: argparse.Namespace) -> Ca
         selection.draw(torch.Generator().manual_seed(0))
         selections.append(selection)
 
-    def run() -> Tensor:
-        return torch.cat([s(tap).flatten() for s, tap in zip(selections, taps, strict=True)])
+    def run() -> list[Tensor]:
+        return [selection(tap) for selection, tap in zip(selections, taps, strict=True)]
 
     values = sum(k * t[0, 0].numel() for k, t in zip(config.planes, taps, strict=True)) * batch
     size = taps[0].element_size()
@@ -120,7 +120,7 @@ def _variants(
     run: Work, modules: Sequence[FeatureSelection | ResidualSelection], options: argparse.Namespace
 ) -> dict[str, Work]:
     def switched(fused: bool, work: Work) -> Work:
-        def call() -> Tensor:
+        def call() -> Tensor | list[Tensor]:
             for module in modules:
                 module.fused = fused
             return work()
@@ -149,12 +149,15 @@ def check(case: Case) -> None:
     Raises:
         SystemExit: a variant gives something else than the plain one.
     """
-    expected = case.variants["plain"]()
+    expected = _flat(case.variants["plain"]())
     for name, work in case.variants.items():
-        found = work()
-        close = torch.allclose(found.double(), expected.double(), rtol=1e-4, atol=1e-4)
+        close = torch.allclose(_flat(work()), expected, rtol=1e-4, atol=1e-4)
         if not close:
             raise SystemExit(f"{case.stage}: {name} differs from plain, so nothing was timed")
+
+
+def _flat(given: Tensor | list[Tensor]) -> Tensor:
+    return torch.cat([part.double().flatten() for part in (given if isinstance(given, list) else [given])])
 
 
 def measured(case: Case, rounds: int, device: torch.device) -> dict[str, list[float]]:
