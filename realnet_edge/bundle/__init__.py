@@ -17,12 +17,10 @@ from realnet_edge.bundle.manifest import (
     GPU_BACKENDS,
     OUTPUTS,
     PRECISIONS,
-    Calibration,
-    InputSpec,
     Manifest,
-    Threshold,
 )
 from realnet_edge.bundle.preparation import Preparation
+from realnet_edge.bundle.sections import Calibration, InputSpec, Threshold
 
 __all__ = [
     "BACKENDS",

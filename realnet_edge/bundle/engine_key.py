@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from realnet_edge.bundle.fields import Fields
+from realnet_edge.bundle.fields import Fields, field_names
 
 # The module that builds and runs the engine: TensorRT, or TensorRT for RTX.
 FLAVOURS = ("tensorrt", "tensorrt_rtx")
@@ -34,7 +34,7 @@ class EngineTarget:
     @classmethod
     def from_dict(cls, document: object) -> EngineTarget:
         """Read and check; raises BundleError naming the key."""
-        read = Fields(document, "manifest.engine_key.target", _names(cls))
+        read = Fields(document, "manifest.engine_key.target", field_names(cls))
         return cls(
             read.choice("flavour", FLAVOURS),
             read.text("version"),
@@ -69,7 +69,7 @@ class EngineKey:
     @classmethod
     def from_dict(cls, document: object) -> EngineKey:
         """Read and check; raises BundleError naming the key."""
-        read = Fields(document, "manifest.engine_key", _names(cls))
+        read = Fields(document, "manifest.engine_key", field_names(cls))
         low, best, high = read.integers("profile", 3, 1)
         return cls(
             target=EngineTarget.from_dict(read.raw("target")),
@@ -133,7 +133,3 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _digest(read: Fields, key: str) -> str | None:
     return None if read.raw(key) is None else read.digest(key)
-
-
-def _names(cls: Any) -> tuple[str, ...]:
-    return tuple(item.name for item in dataclasses.fields(cls))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 from typing import Any
 
@@ -119,3 +120,8 @@ def _is_int(value: object) -> bool:
 def _kind(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def field_names(cls: Any) -> tuple[str, ...]:
+    """Names of a data class's fields, which are the keys of its JSON object."""
+    return tuple(item.name for item in dataclasses.fields(cls))

@@ -10,11 +10,11 @@ from datetime import datetime
 from typing import Any
 
 from realnet_edge.bundle.engine_key import EngineKey
-from realnet_edge.bundle.fields import Fields, is_digest
+from realnet_edge.bundle.fields import Fields, field_names, is_digest
 from realnet_edge.bundle.preparation import Preparation
+from realnet_edge.bundle.sections import Calibration, InputSpec, Threshold
 from realnet_edge.bundle.signature import SIGNATURE_NAME
 from realnet_edge.errors import BundleError
-from realnet_edge.imaging import RESIZE_FILTER
 from realnet_edge.workspace import is_category_name
 
 SCHEMA_VERSION = 1
@@ -34,97 +34,8 @@ PRECISIONS = ("fp32", "fp16", "int8")
 SCORE_RULES = ("avgpool16", "max")
 OUTPUTS = ("anomaly_map", "score", "rrs_indices")
 
-# Pixels: of no larger side is any engine that fits a device.
-_LARGEST_SIDE = 1 << 15
 # A flat, plain name: no separator, no "..", nothing hidden, so a manifest cannot point outside its folder.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-@dataclass(frozen=True)
-class InputSpec:
-    """The images an engine takes: N x height x width x 3, uint8 RGB, resized by the named filter."""
-
-    height: int
-    width: int
-    color: str = "RGB"
-    layout: str = "NHWC"
-    dtype: str = "uint8"
-    resize: str = RESIZE_FILTER
-
-    @classmethod
-    def from_dict(cls, document: object) -> InputSpec:
-        """Read and check; raises BundleError naming the key."""
-        read = Fields(document, "manifest.input", _names(cls))
-        return cls(
-            height=read.integer("height", 1, _LARGEST_SIDE),
-            width=read.integer("width", 1, _LARGEST_SIDE),
-            color=read.choice("color", ("RGB",)),
-            layout=read.choice("layout", ("NHWC",)),
-            dtype=read.choice("dtype", ("uint8",)),
-            resize=read.choice("resize", (RESIZE_FILTER,)),
-        )
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Where INT8 ranges came from.
-
-    Attributes:
-        method: how ranges were taken, such as "minmax".
-        images: how many images they come from.
-        list_sha256: SHA-256 of the list of these images.
-        weight_bits: 8, or 7 for processors that cut off sums of 8-bit products.
-    """
-
-    method: str
-    images: int
-    list_sha256: str
-    weight_bits: int = 8
-
-    @classmethod
-    def from_dict(cls, document: object) -> Calibration:
-        """Read and check; raises BundleError naming the key."""
-        if isinstance(document, dict):
-            # Bundles from before weights could be narrower do not say it.
-            document = {"weight_bits": 8, **document}
-        read = Fields(document, "manifest.calibration", _names(cls))
-        return cls(
-            read.text("method"),
-            read.integer("images", 1),
-            read.digest("list_sha256"),
-            read.integer("weight_bits", 7, 8),
-        )
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """The image score above which a part is a defect.
-
-    Attributes:
-        value: the threshold, in [0, 1]; a score greater than it is a defect.
-        target_fpr: the false-positive rate that was asked for.
-        attainable_fpr: the smallest rate that `normals` images can guarantee.
-        normals: held-out good images behind the value.
-        method: how the value was found, such as "split-conformal".
-    """
-
-    value: float
-    target_fpr: float
-    attainable_fpr: float
-    normals: int
-    method: str
-
-    @classmethod
-    def from_dict(cls, document: object) -> Threshold:
-        """Read and check; raises BundleError naming the key."""
-        read = Fields(document, "manifest.threshold", _names(cls))
-        return cls(
-            value=read.number("value", 0.0, 1.0),
-            target_fpr=read.number("target_fpr", 0.0, 1.0),
-            attainable_fpr=read.number("attainable_fpr", 0.0, 1.0),
-            normals=read.integer("normals", 1),
-            method=read.text("method"),
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +109,7 @@ class Manifest:
         if isinstance(document, dict):
             # Bundles from before there were TensorRT engines, or prepared bundles, do not have these.
             document = {"engine_key": None, "preparation": None, **document}
-        read = Fields(document, "manifest", _names(cls))
+        read = Fields(document, "manifest", field_names(cls))
         manifest = cls(
             category=_category(read),
             input=InputSpec.from_dict(read.raw("input")),
@@ -325,7 +236,3 @@ def _files(read: Fields) -> dict[str, str]:
 
 def _optional(read: Fields, key: str, reader: Any) -> Any:
     return None if read.raw(key) is None else reader(read.raw(key))
-
-
-def _names(cls: Any) -> tuple[str, ...]:
-    return tuple(item.name for item in dataclasses.fields(cls))

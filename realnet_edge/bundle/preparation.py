@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from realnet_edge.bundle.fields import Fields
+from realnet_edge.bundle.fields import Fields, field_names
 
 RRS_MODES = ("auto", "plugin", "native")
 
@@ -42,11 +41,10 @@ class Preparation:
     @classmethod
     def from_dict(cls, document: object) -> Preparation:
         """Read and check; raises BundleError naming the key."""
-        names = tuple(item.name for item in dataclasses.fields(cls))
         if isinstance(document, dict):
             # Bundles from before kernels could travel do not have these.
             document = {"rrs": "native", "kernels": {}, **document}
-        read = Fields(document, "manifest.preparation", names)
+        read = Fields(document, "manifest.preparation", field_names(cls))
         low, best, high = read.integers("profile", 3, 1)
         return cls(
             parity=read.text("parity"),

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from realnet_edge.bundle import Bundle
-from realnet_edge.bundle.manifest import Calibration
+from realnet_edge.bundle.sections import Calibration
 from realnet_edge.errors import BackendError
 from realnet_edge.runtime import machine, open_runner
 from realnet_edge.runtime.machine import (
