@@ -14,10 +14,12 @@ from realnet_edge.files import atomic_path
 
 GAP = 2
 MARGIN = 96
+# Smaller images are enlarged: of 64 pixels a person sees little.
+LEAST_SIDE = 128
 
 
 def sample_grid(rows: Sequence[npt.NDArray[np.uint8]], titles: Sequence[str] = ()) -> npt.NDArray[np.uint8]:
-    """Rows of images below each other.
+    """Rows of images below each other, small ones enlarged by a whole factor.
 
     Args:
         rows: (N, S, S, 3) uint8 each, all of one S.
@@ -26,7 +28,8 @@ def sample_grid(rows: Sequence[npt.NDArray[np.uint8]], titles: Sequence[str] = (
     Returns:
         (H, W, 3) uint8 RGB on white.
     """
-    side = rows[0].shape[1]
+    factor = max(1, LEAST_SIDE // rows[0].shape[1])
+    side = factor * rows[0].shape[1]
     width = max(len(row) for row in rows) * (side + GAP) - GAP
     margin = MARGIN if titles else 0
     grid = np.full((len(rows) * (side + GAP) - GAP, margin + width, 3), 255, np.uint8)
@@ -39,7 +42,9 @@ def sample_grid(rows: Sequence[npt.NDArray[np.uint8]], titles: Sequence[str] = (
             )
         for place, image in enumerate(row):
             left = margin + place * (side + GAP)
-            grid[top : top + side, left : left + side] = image
+            grid[top : top + side, left : left + side] = cv2.resize(
+                image, (side, side), interpolation=cv2.INTER_CUBIC
+            )
     return grid
 
 

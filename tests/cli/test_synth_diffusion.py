@@ -110,7 +110,7 @@ def test_strengths_makes_a_row_each(place: Path) -> None:
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     with Image.open(place / "strengths.png") as sheet:
-        assert sheet.size == (96 + 3 * 16 + 2 * 2, 2 * 16 + 2)
+        assert sheet.size == (96 + 3 * 128 + 2 * 2, 2 * 128 + 2)
 
 
 def test_without_a_model_the_command_that_makes_one_is_named(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_what_was_written_is_what_was_trained(uninterrupted: tuple[DiffusionChec
     assert (read.training["steps"], read.training["images"]) == (6, 16)
     assert [entry["step"] for entry in read.training["history"]] == [2, 4, 6]
     with Image.open(root / "grids" / "step-000006.png") as grid:
-        assert grid.size == (8 * 16 + 7 * 2, 16)
+        assert grid.size == (8 * 128 + 7 * 2, 128)
     (root / "checkpoint" / "diffusion.safetensors").open("ab").write(b"x")
     with pytest.raises(CheckpointError, match="changed or damaged"):
         DIFFUSION.load(root / "checkpoint")
@@ -162,7 +162,7 @@ def test_one_model_learns_several_categories_apart(data: Path, tmp_path: Path) -
     assert rows.shape[0] == 2
     assert not torch.equal(rows[0], rows[1])
     with Image.open(tmp_path / "grids" / "step-000006.png") as grid:
-        assert grid.height == 2 * 16 + 2
+        assert grid.height == 2 * 128 + 2
 
 
 def test_images_held_out_for_the_threshold_stay_unseen(
