@@ -153,7 +153,7 @@ def main() -> None:
     rows = []
     for variant, taken in zip(variants, seconds, strict=True):
         row: dict[str, object] = {
-            "network": str(options.checkpoint or options.preset),
+            "network": "a checkpoint" if options.checkpoint else options.preset,
             "variant": variant.name,
             "batch": variant.batch,
             "threads": options.threads or torch.get_num_threads(),
