@@ -8,14 +8,14 @@ import torch
 
 from realnet_edge.config.diffusion import SamplerConfig
 from realnet_edge.diffusion.classifier import NoisedClassifier
-from realnet_edge.diffusion.openvino_network import OpenVinoNetwork, has_openvino
+from realnet_edge.diffusion.openvino_network import OpenVinoNetwork, has_openvino, takes
 from realnet_edge.diffusion.sampling import Sampler
 from realnet_edge.diffusion.unet import NoisePredictor
 from realnet_edge.errors import ConfigError
 from realnet_edge.training.compute import Compute, choose_compute
 from realnet_edge.training.memory import keep_freed_memory
 
-# Until so many images are made, converting the network has taken longer than OpenVINO saves.
+# By estimate: converting the network takes longer than OpenVINO saves on fewer images.
 _WORTH_CONVERTING = 100
 
 
@@ -82,9 +82,8 @@ def choose_backend(wanted: str, where: Where, images: int, *, compiled: bool) ->
     """
     if wanted != "auto":
         return wanted
-    on_cpu = choose_compute(where).device.type == "cpu"
-    pays = on_cpu and images >= _WORTH_CONVERTING and not compiled
-    return "openvino" if pays and has_openvino() else "pytorch"
+    pays = images >= _WORTH_CONVERTING and not compiled
+    return "openvino" if pays and takes(choose_compute(where)) and has_openvino() else "pytorch"
 
 
 def default_batch(compute: Compute) -> int:

@@ -171,6 +171,8 @@ def test_the_backend_is_chosen_by_the_work(monkeypatch: pytest.MonkeyPatch) -> N
     assert choose_backend("auto", CPU, 100, compiled=False) == "openvino"
     assert choose_backend("auto", CPU, 99, compiled=False) == "pytorch"
     assert choose_backend("auto", CPU, 100, compiled=True) == "pytorch"
+    # What OpenVINO would refuse is not chosen.
+    assert choose_backend("auto", Where("cpu", "fp16"), 100, compiled=False) == "pytorch"
     assert choose_backend("openvino", CPU, 1, compiled=False) == "openvino"
     monkeypatch.setattr("realnet_edge.diffusion.fast_sampling.has_openvino", lambda: False)
     assert choose_backend("auto", CPU, 100, compiled=False) == "pytorch"
