@@ -127,44 +127,35 @@ def _on_cpu(
     channels_last: bool,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Gathered, then changed in place where it lies; arithmetic and layout each make at most one copy."""
-    if _is_whole(index, features.shape[1]) and (mean is not None or scale is not None):
-        return _whole_on_cpu(features, mean, scale, channels_last, dtype)
-    last = is_channels_last(features)
-    if last:
-        # Rows of channels: of a transposed view PyTorch gathers value by value.
-        selected = features.permute(0, 2, 3, 1).flatten(0, 2).index_select(1, index)
-    else:
-        selected = features.index_select(1, index)
-    selected = selected.float()
-    apart = slice(None) if last else (slice(None), None, None)
+    """Gathered, then changed in place where it lies; arithmetic and layout each make at most one copy.
+
+    Where a tap is kept whole, what is standardised makes the one copy instead of a gather.
+    """
+    whole = (mean is not None or scale is not None) and _is_whole(index, features.shape[1])
+    planes = (features if whole else _gathered(features, index)).float()
+    # The caller's own planes stay as they are.
     if mean is not None:
-        selected.sub_(mean.float().index_select(0, index)[apart])
+        offset = mean.float().index_select(0, index)[:, None, None]
+        planes = planes - offset if planes is features else planes.sub_(offset)
     if scale is not None:
-        selected.mul_(scale.float().index_select(0, index)[apart])
-    if last:
-        samples, _, height, width = features.shape
-        selected = selected.view(samples, height, width, -1).permute(0, 3, 1, 2)
-    return selected.to(dtype, memory_format=memory_format(channels_last))
+        factor = scale.float().index_select(0, index)[:, None, None]
+        planes = planes * factor if planes is features else planes.mul_(factor)
+    return planes.to(dtype, memory_format=memory_format(channels_last))
+
+
+def _gathered(features: Tensor, index: Tensor) -> Tensor:
+    """The picked channels, (N, m, H, W) in the layout that `features` have."""
+    if not is_channels_last(features):
+        return features.index_select(1, index)
+    # Rows of channels: of a transposed view PyTorch gathers value by value.
+    samples, _, height, width = features.shape
+    rows = features.permute(0, 2, 3, 1).flatten(0, 2).index_select(1, index)
+    return rows.view(samples, height, width, -1).permute(0, 3, 1, 2)
 
 
 def _is_whole(index: Tensor, channels: int) -> bool:
-    """Whether all channels are picked in their order, which needs no gather."""
+    """Whether all channels are picked in their order."""
     return index.shape[0] == channels and torch.equal(index, torch.arange(channels, dtype=index.dtype))
-
-
-def _whole_on_cpu(
-    features: Tensor, mean: Tensor | None, scale: Tensor | None, channels_last: bool, dtype: torch.dtype
-) -> Tensor:
-    """What is standardised makes the one copy."""
-    planes = features.float()
-    if mean is not None:
-        planes = planes - mean.float()[:, None, None]
-    if scale is not None:
-        # Only what is a copy by now may be changed in place.
-        factor = scale.float()[:, None, None]
-        planes = planes * factor if planes is features else planes.mul_(factor)
-    return planes.to(dtype, memory_format=memory_format(channels_last))
 
 
 def _check(

@@ -83,12 +83,13 @@ def command(user: str | None, watchdog: int, options: tuple[str, ...]) -> None:
     bundles = _bundles(context.params)
     given = list(_given(context, options))
     name = bundles[0].manifest.category
+    runs_as = _user(user)
     unit = UnitFile(
         name=name,
         words=[sys.executable, "-m", "realnet_edge", "run", *(word for one in given for word in one.words)],
-        user=_user(user),
+        user=runs_as,
         folder=Path.cwd(),
-        writable=_writable(given, _user(user)),
+        writable=_writable(given, runs_as),
         private_tmp=not any(_is_temporary(Path(one.value or "")) for one in [*given, _HERE]),
         secrets={one.option[2:]: _absolute(one.value) for one in given if one.is_secret and one.value},
         variables=sorted({found for one in given for found in _VARIABLE.findall(one.value or "")}),
