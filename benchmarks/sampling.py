@@ -105,6 +105,25 @@ def refuse_other_images(variants: list[Variant], images: list[Images]) -> None:
             )
 
 
+def variants_here(options: argparse.Namespace) -> list[Variant]:
+    """What is measured on this machine, the plain loops first."""
+    compute = choose_compute(Where())
+    best = compute.arithmetic
+    variants = [
+        Variant("plain eager fp32, one at a time", 1, plain=True),
+        Variant("plain eager fp32", options.batch, plain=True),
+        Variant("sampler fp32", options.batch),
+    ]
+    if best != "fp32":
+        variants.append(Variant(f"sampler {best}", options.batch, best))
+    if compute.device.type == "cpu" and has_openvino():
+        variants.append(Variant("sampler fp32, OpenVINO", options.batch, backend="openvino"))
+        variants.append(Variant("sampler fp32, OpenVINO, one at a time", 1, backend="openvino"))
+    if not options.no_compile:
+        variants.append(Variant(f"sampler {best}, compiled", options.batch, best, compiled=True))
+    return variants
+
+
 def main() -> None:
     """Measure, print and append."""
     parser = argparse.ArgumentParser(
@@ -118,19 +137,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0 for all cores")
     parser.add_argument("--no-compile", action="store_true")
     options = parser.parse_args()
-    best = choose_compute(Where()).arithmetic
-    variants = [
-        Variant("plain eager fp32, one at a time", 1, plain=True),
-        Variant("plain eager fp32", options.batch, plain=True),
-        Variant("sampler fp32", options.batch),
-    ]
-    if best != "fp32":
-        variants.append(Variant(f"sampler {best}", options.batch, best))
-    if choose_compute(Where()).device.type == "cpu" and has_openvino():
-        variants.append(Variant("sampler fp32, OpenVINO", options.batch, backend="openvino"))
-        variants.append(Variant("sampler fp32, OpenVINO, one at a time", 1, backend="openvino"))
-    if not options.no_compile:
-        variants.append(Variant(f"sampler {best}, compiled", options.batch, best, compiled=True))
+    variants = variants_here(options)
     requests = [Request(seed, 0.1) for seed in range(options.images)]
     context = multiprocessing.get_context("spawn")
     pipes = []
@@ -150,6 +157,9 @@ def main() -> None:
     for _ in range(options.rounds):
         for pipe, taken in zip(pipes, seconds, strict=True):
             taken.append(timed(pipe, requests)[1])
+    for pipe in pipes:
+        # Ends the process.
+        pipe.send(None)
     rows = []
     for variant, taken in zip(variants, seconds, strict=True):
         row: dict[str, object] = {
