@@ -1,7 +1,7 @@
 """Feature selection (AFS, paper section 3.2): pick a tap's channels, standardise, lay out and cast, at once.
 
 One op, `realnet_edge::afs_gather`: on a GPU a Triton kernel that reads every kept value once and writes it
-once; on a CPU PyTorch's own gather, changed in place. triton is imported when a tensor on a GPU first comes.
+once; on a CPU PyTorch's own gather and normalisation. triton is imported when a tensor on a GPU first comes.
 """
 
 from __future__ import annotations
@@ -72,7 +72,10 @@ def _compute(
     _check(features, index, mean, scale, dtype)
     check_index_range("index", index, features.shape[1])
     if features.device.type == "cpu":
-        return _on_cpu(features, index, mean, scale, channels_last, dtype)
+        picked = None if _is_whole(index, features.shape[1]) else index
+        out = gathered_on_cpu(features, picked, mean, scale, channels_last=channels_last, dtype=dtype)
+        # An op's result is never its input.
+        return out.clone() if out is features else out
     # Not at the top: nobody without a GPU needs triton.
     from realnet_edge.kernels.afs_triton import launch_afs_gather
 
@@ -119,28 +122,40 @@ torch.library.register_fake(_NAME, _fake)
 torch.library.register_autograd(_NAME, _backward, setup_context=_keep_for_backward)
 
 
-def _on_cpu(
+def gathered_on_cpu(
     features: Tensor,
-    index: Tensor,
+    index: Tensor | None,
     mean: Tensor | None,
     scale: Tensor | None,
+    *,
     channels_last: bool,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Gathered, then changed in place where it lies; arithmetic and layout each make at most one copy.
+    """What `afs_gather` computes on a CPU, without its checks, its gradient, and the time that a call takes.
 
-    Where a tap is kept whole, what is standardised makes the one copy instead of a gather.
+    Gathered, then standardised by PyTorch's normalisation, which reads and writes every value once. That
+    computes `x * scale - mean * scale`: what is lost to cancellation, float32 features have lost before.
+
+    Args:
+        features, mean, scale, channels_last, dtype: as for `afs_gather`.
+        index: as for `afs_gather`, within range; None for all channels in their order.
+
+    Returns:
+        (N, m, H, W); `features` themselves where nothing is to be done.
     """
-    whole = (mean is not None or scale is not None) and _is_whole(index, features.shape[1])
-    planes = (features if whole else _gathered(features, index)).float()
-    # The caller's own planes stay as they are.
-    if mean is not None:
-        offset = mean.float().index_select(0, index)[:, None, None]
-        planes = planes - offset if planes is features else planes.sub_(offset)
-    if scale is not None:
-        factor = scale.float().index_select(0, index)[:, None, None]
-        planes = planes * factor if planes is features else planes.mul_(factor)
+    planes = features if index is None else _gathered(features, index)
+    if mean is not None or scale is not None:
+        ones = torch.ones(planes.shape[1])
+        offset = torch.zeros_like(ones) if mean is None else _picked(mean, index)
+        factor = None if scale is None else _picked(scale, index)
+        if not (planes.is_contiguous() or is_channels_last(planes)):
+            planes = planes.contiguous()
+        planes = torch.batch_norm(planes.float(), factor, None, offset, ones, False, 0.0, 0.0, False)
     return planes.to(dtype, memory_format=memory_format(channels_last))
+
+
+def _picked(values: Tensor, index: Tensor | None) -> Tensor:
+    return values.float() if index is None else values.float().index_select(0, index)
 
 
 def _gathered(features: Tensor, index: Tensor) -> Tensor:

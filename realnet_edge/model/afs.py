@@ -9,11 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from realnet_edge.kernels.afs import afs_gather
+from realnet_edge.kernels.afs import afs_gather, gathered_on_cpu
 from realnet_edge.kernels.layout import is_channels_last
 
-# Fewer values than that are picked and standardised on a CPU before an op of ours has been called.
-LEAST_ON_CPU = 1 << 18
 # Keeps the min-max scaling finite where a channel does not move at all (official value).
 EPSILON = 1e-4
 
@@ -55,23 +53,23 @@ class FeatureSelection(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, H, W) to (N, m, H, W)."""
         # An exported graph is of standard operators.
-        if self.fused and not self.projected and not torch.compiler.is_exporting() and self._pays(features):
+        if self.fused and not self.projected and not torch.compiler.is_exporting():
             return self._in_one_op(features)
         selected = self._standardised(features)
         return F.conv2d(selected, self.projection[..., None, None]) if self.projected else selected
 
-    def _pays(self, features: Tensor) -> bool:
-        """Whether the op saves more than its call costs, or keeps channels last, which the steps do not."""
-        kept = features.numel() // self.channels * self.index.shape[0]
-        return features.device.type != "cpu" or kept >= LEAST_ON_CPU or is_channels_last(features)
-
     def _in_one_op(self, features: Tensor) -> Tensor:
-        last = is_channels_last(features)
-        if not self.standardise:
-            return features if self._whole else afs_gather(features, self.index, channels_last=last)
+        index = None if self._whole else self.index
+        mean, scale = (self.mean, self.scale) if self.standardise else (None, None)
+        if index is None and mean is None:
+            return features
         # The steps one by one promote to the wider type.
-        dtype = torch.promote_types(features.dtype, self.mean.dtype)
-        return afs_gather(features, self.index, self.mean, self.scale, channels_last=last, dtype=dtype)
+        dtype = features.dtype if mean is None else torch.promote_types(features.dtype, mean.dtype)
+        last = is_channels_last(features)
+        # A small tap is computed in less time than the op's call takes.
+        if features.is_cpu and not features.requires_grad and not torch.compiler.is_compiling():
+            return gathered_on_cpu(features, index, mean, scale, channels_last=last, dtype=dtype)
+        return afs_gather(features, self.index, mean, scale, channels_last=last, dtype=dtype)
 
     @property
     def _whole(self) -> bool:
