@@ -161,13 +161,16 @@ def _flat(given: Tensor | list[Tensor]) -> Tensor:
 
 
 def measured(case: Case, rounds: int, device: torch.device) -> dict[str, list[float]]:
-    """Seconds of every variant, in turns."""
+    """Seconds of every variant, in turns.
+
+    Each is called once before it is timed: the first call after another variant's pays for the memory that
+    the other one left to be tidied up, and finds the caches full of it.
+    """
     times: dict[str, list[float]] = {name: [] for name in case.variants}
-    for number in range(rounds + 1):
+    for _ in range(rounds):
         for name, work in case.variants.items():
-            seconds = seconds_of(work, device)
-            if number:
-                times[name].append(seconds)
+            work()
+            times[name].append(seconds_of(work, device))
     return times
 
 

@@ -14,17 +14,8 @@ from torch import Tensor
 Size = tuple[int, int]
 
 
-def upsampled(planes: Tensor, size: Size) -> Tensor:
-    """float32 (P, h, w) to (P, *size), one axis after the other."""
-    height, width = planes.shape[1:]
-    if (height, width) == size:
-        return planes
-    down, across = _axes((height, width), size, planes.device)
-    return torch.matmul(down, (planes.flatten(0, 1) @ across.T).view(-1, height, size[1]))
-
-
 def upsampling_gradient(gradient: Tensor, size: Size) -> Tensor:
-    """The transpose of `upsampled`, (P, H, W) back to (P, *size); sums are in the same order every run."""
+    """The transpose of upsampling, (P, H, W) back to (P, *size); sums are in the same order every run."""
     height, width = gradient.shape[1:]
     if (height, width) == size:
         return gradient

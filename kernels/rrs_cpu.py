@@ -7,17 +7,37 @@ plane.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from realnet_edge.kernels.bilinear import mean_weights, upsampled
+from realnet_edge.kernels.bilinear import axis_matrix, mean_weights
 from realnet_edge.kernels.layout import plane_size
-from realnet_edge.kernels.rrs_reference import resize
 
-# Channels that are upsampled side by side at a time: at 64 x 64 they fit a second-level cache.
-_CHUNK = 32
+# Planes at a time: at 64 x 64 they fit a last-level cache, and few calls do for all of them.
+_CHUNK = 128
+# Of fewer channels matrices are the faster way.
+_SIDE_BY_SIDE = 64
+
+
+class _Scratch:
+    """Two pieces of memory for a chunk of planes each, used again and again.
+
+    New memory for every chunk takes longer than what is computed in it: the system hands it out page by page.
+
+    Args:
+        size: height and width of a plane at the finest resolution.
+    """
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+        self._pieces = torch.empty(2, _CHUNK * size[0] * size[1])
+
+    def __call__(self, piece: int, *shape: int) -> Tensor:
+        """The first or the second piece as float32 of this shape, not initialised."""
+        return self._pieces[piece, : math.prod(shape)].view(shape)
 
 
 def pool_residuals(selected: Sequence[Tensor], reconstructed: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -29,12 +49,9 @@ def pool_residuals(selected: Sequence[Tensor], reconstructed: Sequence[Tensor]) 
     Returns:
         Two float32 tensors (N, C), C the sum of C_k.
     """
-    size = plane_size(selected[0])
-    maxima, means = [], []
-    for block, other in zip(selected, reconstructed, strict=True):
-        residual = squared_residual(block, other)
-        maxima.append(_maximum(residual, size))
-        means.append(residual.flatten(2) @ mean_weights(plane_size(block), size, residual.device))
+    scratch = _Scratch(plane_size(selected[0]))
+    pairs = zip(selected, reconstructed, strict=True)
+    maxima, means = zip(*(_pooled(block, other, scratch) for block, other in pairs), strict=True)
     return torch.cat(maxima, dim=1), torch.cat(means, dim=1)
 
 
@@ -50,12 +67,13 @@ def gather_residuals(
     """
     flat = out.flatten(0, 1) if out.is_contiguous() else out.new_empty(source.numel(), *out.shape[2:])
     flat.index_fill_(0, (source.flatten() < 0).nonzero()[:, 0], 0.0)
+    scratch = _Scratch(plane_size(out))
     for block, other, (places, planes) in zip(
         selected, reconstructed, located(selected, source), strict=True
     ):
-        taken, against = (t.flatten(0, 1).index_select(0, planes) for t in (block, other))
-        chosen = upsampled(squared_residual(taken, against), plane_size(out))
-        flat.index_copy_(0, places, chosen.to(out.dtype))
+        pair = block.flatten(0, 1), other.flatten(0, 1)
+        for place, plane in zip(places.split(_CHUNK), planes.split(_CHUNK), strict=True):
+            flat.index_copy_(0, place, _at_full_size(_picked(*pair, plane, scratch), scratch).to(out.dtype))
     if not out.is_contiguous():
         out.copy_(flat.view(out.shape))
 
@@ -78,28 +96,60 @@ def located(blocks: Sequence[Tensor], source: Tensor) -> list[tuple[Tensor, Tens
     return found
 
 
-def squared_residual(selected: Tensor, reconstructed: Tensor) -> Tensor:
-    """The squared difference in float32, with one temporary."""
-    return torch.sub(selected.float(), reconstructed.float()).square_()
+def squared_residual(selected: Tensor, reconstructed: Tensor, out: Tensor | None = None) -> Tensor:
+    """The squared difference, computed in float32, in `out` where that is given."""
+    return torch.sub(selected.float(), reconstructed.float(), out=out).square_()
 
 
-def _maximum(residual: Tensor, size: tuple[int, int]) -> Tensor:
-    """(N, C, h, w) to the maxima (N, C) of its planes upsampled to `size`."""
-    if residual.shape[2:] == size:
+def _pooled(block: Tensor, other: Tensor, scratch: _Scratch) -> tuple[Tensor, Tensor]:
+    """Maxima and means (N, C) of one block's squared residual planes at full size."""
+    samples, channels = block.shape[:2]
+    maxima, means = (torch.empty(samples, channels) for _ in range(2))
+    weights = mean_weights(plane_size(block), scratch.size, block.device)
+    together = max(1, _CHUNK // channels)
+    for sample in range(0, samples, together):
+        for channel in range(0, channels, _CHUNK):
+            part = slice(sample, sample + together), slice(channel, channel + _CHUNK)
+            residual = squared_residual(block[part], other[part], scratch(0, *block[part].shape))
+            means[part] = residual.flatten(2) @ weights
+            maxima[part] = _maximum(residual, scratch)
+    return maxima, means
+
+
+def _maximum(residual: Tensor, scratch: _Scratch) -> Tensor:
+    """(N, C, h, w) in the first piece, written over, to the maxima (N, C) of its planes at full size."""
+    samples, channels, height, width = residual.shape
+    if (height, width) == scratch.size:
         return residual.amax(dim=(2, 3))
-    channels = residual.shape[1]
-    # Of few channels matrices are the faster way.
-    if channels < 2 * _CHUNK:
-        return upsampled(residual.flatten(0, 1), size).amax(dim=(1, 2)).view(-1, channels)
-    # One sample at a time, too: chunks of a large batch would not fit the cache.
-    rows = [
-        torch.cat(
-            [_chunk_maximum(chunk, size) for chunk in sample.tensor_split(channels // _CHUNK, dim=1)], 1
-        )
-        for sample in residual.split(1)
-    ]
-    return torch.cat(rows)
+    if channels < _SIDE_BY_SIDE:
+        return _at_full_size(residual.flatten(0, 1), scratch).amax(dim=(1, 2)).view(samples, channels)
+    coarse = scratch(1, samples, height, width, channels).permute(0, 3, 1, 2).copy_(residual)
+    rows = scratch(0, samples, *scratch.size, channels)
+    torch.ops.aten.upsample_bilinear2d.out(coarse, scratch.size, True, out=rows.permute(0, 3, 1, 2))
+    # Over rows of channels: over two axes of planes PyTorch takes twice as long.
+    return rows.flatten(1, 2).amax(dim=1)
 
 
-def _chunk_maximum(chunk: Tensor, size: tuple[int, int]) -> Tensor:
-    return resize(chunk.contiguous(memory_format=torch.channels_last), size).amax(dim=(2, 3))
+def _picked(block: Tensor, other: Tensor, planes: Tensor, scratch: _Scratch) -> Tensor:
+    """Squared residuals of planes (P,) of two (N * C, h, w), (P, h, w) in the first piece."""
+    shape = (len(planes), *block.shape[1:])
+    pair = []
+    for piece, whole in enumerate((block, other)):
+        out = scratch(piece, *shape)
+        if whole.dtype is out.dtype:
+            pair.append(torch.index_select(whole, 0, planes, out=out))
+        else:
+            pair.append(out.copy_(whole.index_select(0, planes)))
+    return squared_residual(*pair, pair[0])
+
+
+def _at_full_size(planes: Tensor, scratch: _Scratch) -> Tensor:
+    """(P, h, w) in the first piece upsampled by matrices to (P, *size), in the first piece."""
+    count, height, width = planes.shape
+    if (height, width) == scratch.size:
+        return planes
+    down, across = (
+        axis_matrix(a, b, planes.device) for a, b in zip((height, width), scratch.size, strict=True)
+    )
+    wide = torch.matmul(planes.flatten(0, 1), across.T, out=scratch(1, count * height, scratch.size[1]))
+    return torch.matmul(down, wide.view(count, height, scratch.size[1]), out=scratch(0, count, *scratch.size))

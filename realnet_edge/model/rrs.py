@@ -14,6 +14,8 @@ from realnet_edge.kernels.rrs_reference import choose_planes, mask_planes, resid
 from realnet_edge.model.statistics import follow_statistics
 
 HIDDEN = 128
+# Of fewer values at full resolution the plain steps take less time on a CPU than the ops' calls.
+LEAST_ON_CPU = 1 << 20
 
 
 class ResidualLayer(nn.Module):
@@ -95,12 +97,16 @@ class ResidualSelection(nn.Module):
         """
         shared = self.training and type(self.norm) is not nn.BatchNorm2d
         # An exported graph is of standard operators.
-        if self.fused and not shared and not torch.compiler.is_exporting():
+        if self.fused and not shared and not torch.compiler.is_exporting() and self._pays(selected[0]):
             return self._by_kernels(*_one_dtype(selected, reconstructed), dtype)
         planes = residual_planes(selected, reconstructed)
         indices = choose_planes(self.norm(planes.detach()), self.k_max, self.k_mean)
         hand_on = mask_planes if self.order == "plane" else take_planes
         return hand_on(planes, indices).to(dtype), indices
+
+    def _pays(self, finest: Tensor) -> bool:
+        values = finest.shape[0] * self.norm.num_features * finest.shape[2] * finest.shape[3]
+        return not finest.is_cpu or values >= LEAST_ON_CPU
 
     def _by_kernels(
         self, selected: Sequence[Tensor], reconstructed: Sequence[Tensor], dtype: torch.dtype

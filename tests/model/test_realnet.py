@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from realnet_edge.config import ModelConfig
 from realnet_edge.kernels.rrs_reference import residual_planes, take_planes
 from realnet_edge.model import RealNet
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ops_for_small_networks() -> Iterator[None]:
+    """Switched on, the ops are called, however few the values."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("realnet_edge.model.rrs.LEAST_ON_CPU", 0)
+        yield
 
 
 class Counted(TorchDispatchMode):
@@ -92,6 +101,20 @@ def test_kernels_can_be_switched_on_off_and_past_an_export(order: str) -> None:
     assert not any("realnet_edge" in str(node.target) for node in exported.graph.nodes)
     model.use_kernels(False)
     assert torch.equal(model(images).logits, plain.logits)
+
+
+def test_small_networks_take_the_plain_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The 32 planes of 16 x 16 of two images are 2^14 values."""
+    config = ModelConfig.for_backbone(
+        "resnet18", taps=(1, 2), planes=(16, 16), rrs_max=6, rrs_mean=5, image_size=64
+    )
+    model = RealNet(config).eval()
+    model.use_kernels(True)
+    for least, calls in ((2**14, 1), (2**14 + 1, 0)):
+        monkeypatch.setattr("realnet_edge.model.rrs.LEAST_ON_CPU", least)
+        with Counted() as ops:
+            model(torch.randn(2, 3, 64, 64))
+        assert ops.seen.count(torch.ops.realnet_edge.rrs_select.default) == calls
 
 
 @pytest.mark.parametrize("momentum", [0.9, None])
