@@ -1,6 +1,6 @@
 """Images a second of diffusion sampling against a plain eager loop, over the same network in the same run.
 
-    python benchmarks/sampling.py [--preset edge | --checkpoint DIR] [--images 16] [--rounds 3] [--no-compile]
+    python benchmarks/sampling.py [--preset edge | --checkpoint DIR] [--images 32] [--rounds 3] [--no-compile]
 
 The plain loop is what one would write first: FP32, eager, planes as they come, glibc's allocator as it is.
 It is timed one image at a time and with the batch of the others; each variant has a process of its own, for
@@ -28,7 +28,6 @@ from rows import RESULTS, append_rows, machine
 from realnet_edge.config.diffusion import SamplerConfig
 from realnet_edge.diffusion.checkpoint import DIFFUSION
 from realnet_edge.diffusion.fast_sampling import Where, fast_sampler
-from realnet_edge.diffusion.openvino_network import has_openvino
 from realnet_edge.diffusion.presets import DIFFUSION_PRESETS
 from realnet_edge.diffusion.sampling import Request, Sampler
 from realnet_edge.diffusion.unet import NoisePredictor
@@ -48,7 +47,6 @@ class Variant:
         batch: images at a time.
         precision: as `TrainConfig` has it.
         compiled: whether the network is compiled.
-        backend: what computes the network.
         plain: the plain loop instead of the package's sampler.
     """
 
@@ -56,7 +54,6 @@ class Variant:
     batch: int
     precision: str = "fp32"
     compiled: bool = False
-    backend: str = "pytorch"
     plain: bool = False
 
 
@@ -86,7 +83,6 @@ def serve(options: argparse.Namespace, variant: Variant, pipe: Connection) -> No
             SamplerConfig(),
             Where(precision=variant.precision),
             compiled=variant.compiled,
-            backend=variant.backend,
         )
         sampler = lambda requests: fast.all(requests, variant.batch)  # noqa: E731
     while (requests := pipe.recv()) is not None:
@@ -116,9 +112,6 @@ def variants_here(options: argparse.Namespace) -> list[Variant]:
     ]
     if best != "fp32":
         variants.append(Variant(f"sampler {best}", options.batch, best))
-    if compute.device.type == "cpu" and has_openvino():
-        variants.append(Variant("sampler fp32, OpenVINO", options.batch, backend="openvino"))
-        variants.append(Variant("sampler fp32, OpenVINO, one at a time", 1, backend="openvino"))
     if not options.no_compile:
         variants.append(Variant(f"sampler {best}, compiled", options.batch, best, compiled=True))
     return variants
@@ -131,8 +124,8 @@ def main() -> None:
     )
     parser.add_argument("--preset", default="edge")
     parser.add_argument("--checkpoint", type=Path)
-    parser.add_argument("--images", type=int, default=16)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--images", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=0, help="of PyTorch; 0 for all cores")
     parser.add_argument("--no-compile", action="store_true")

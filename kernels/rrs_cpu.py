@@ -133,14 +133,13 @@ def _maximum(residual: Tensor, scratch: _Scratch) -> Tensor:
 def _picked(block: Tensor, other: Tensor, planes: Tensor, scratch: _Scratch) -> Tensor:
     """Squared residuals of planes (P,) of two (N * C, h, w), (P, h, w) in the first piece."""
     shape = (len(planes), *block.shape[1:])
-    pair = []
-    for piece, whole in enumerate((block, other)):
-        out = scratch(piece, *shape)
+    taken, against = scratch(0, *shape), scratch(1, *shape)
+    for whole, out in ((block, taken), (other, against)):
         if whole.dtype is out.dtype:
-            pair.append(torch.index_select(whole, 0, planes, out=out))
+            torch.index_select(whole, 0, planes, out=out)
         else:
-            pair.append(out.copy_(whole.index_select(0, planes)))
-    return squared_residual(*pair, pair[0])
+            out.copy_(whole.index_select(0, planes))
+    return squared_residual(taken, against, taken)
 
 
 def _at_full_size(planes: Tensor, scratch: _Scratch) -> Tensor:

@@ -8,7 +8,7 @@ import click
 
 from realnet_edge.cli.options import adding
 from realnet_edge.config import DEVICES, PRECISIONS
-from realnet_edge.config.diffusion import DDIM_VARIANCES, SAMPLERS, SAMPLING_BACKENDS, SamplerConfig
+from realnet_edge.config.diffusion import DDIM_VARIANCES, SAMPLERS, SamplerConfig
 
 if TYPE_CHECKING:
     from realnet_edge.diffusion.checkpoint import ClassifierCheckpoint, DiffusionCheckpoint
@@ -45,13 +45,6 @@ _SAMPLING = (
     click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True),
     click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True),
     click.option("--threads", type=int, default=0, help="Threads of PyTorch; 0 for all cores."),
-    click.option(
-        "--backend",
-        type=click.Choice(SAMPLING_BACKENDS),
-        default=SAMPLING_BACKENDS[0],
-        show_default=True,
-        help="What computes the network; auto: on a CPU OpenVINO for 100 images or more, if it is installed.",
-    ),
     click.option(
         "--compile/--no-compile",
         "compile_network",
@@ -112,21 +105,17 @@ def make_sampler(
     precision: str,
     device: str,
     threads: int,
-    backend: str,
     compile_network: bool,
-    images: int,
 ) -> tuple[Sampler, int]:
-    """What draws, and how many at a time of so many images."""
-    from realnet_edge.diffusion.fast_sampling import Where, choose_backend, default_batch, fast_sampler
+    """What draws, and how many images at a time."""
+    from realnet_edge.diffusion.fast_sampling import Where, default_batch, fast_sampler
 
-    where = Where(device, precision)
     made = fast_sampler(
         checkpoint.model,
         SamplerConfig(sampler, steps, ddim_variance, guidance),
-        where,
+        Where(device, precision),
         classifier=classifier.model if classifier else None,
         threads=threads,
         compiled=compile_network,
-        backend=choose_backend(backend, where, images, compiled=compile_network),
     )
     return made, batch or default_batch(made.compute)

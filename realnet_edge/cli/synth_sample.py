@@ -80,7 +80,7 @@ def sample(
     from realnet_edge.diffusion.sia_folder import SiaFolder, Strength, request_of
 
     ends = Strength(*strength)
-    sampler, batch = make_sampler(checkpoint, classifier, images=count, **how)
+    sampler, batch = make_sampler(checkpoint, classifier, **how)
     settings = {
         "category": category,
         "model_sha256": checkpoint.sha256,
@@ -95,7 +95,7 @@ def sample(
     say(f"{count - len(missing)} of {count} images are there, {len(missing)} to make, {batch} at a time")
     seconds = _fill(folder, missing, batch, sampler, lambda n: request_of(n, seed, ends, position))
     speed = len(missing) / seconds if missing else 0.0
-    where = f"{sampler.compute.device.type} in {sampler.compute.arithmetic}, {sampler.model.backend}"
+    where = f"{sampler.compute.device.type} in {sampler.compute.arithmetic}"
     if missing:
         say(f"{len(missing)} images in {seconds:.0f} s: {speed:.2f} images a second, {where}")
     say(f"next: realnet-edge train --data DIR --category {category} --source patches:0.5,sia={target}:0.5")
@@ -174,7 +174,7 @@ def strengths(
     for value in strengths:
         Strength(value, value)
     how["batch"] = how["batch"] or columns
-    sampler, batch = make_sampler(checkpoint, classifier, images=columns * len(strengths), **how)
+    sampler, batch = make_sampler(checkpoint, classifier, **how)
     rows = []
     for value in strengths:
         requests = [Request(seed + column, value, position) for column in range(columns)]

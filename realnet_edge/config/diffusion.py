@@ -15,8 +15,6 @@ PREDICTIONS = ("noise", "velocity")
 # How images are drawn (paper, algorithms 1 and S1), and the variances that the second may add.
 SAMPLERS = ("iddpm", "ddim")
 DDIM_VARIANCES = ("beta", "posterior", "learned")
-# What computes the network while images are drawn.
-SAMPLING_BACKENDS = ("auto", "pytorch", "openvino")
 # What folders of images that were drawn before there was guidance do not record.
 BEFORE_GUIDANCE: dict[str, Any] = {"guidance": 0.0, "classifier_sha256": ""}
 

@@ -1,4 +1,4 @@
-"""Making sampling fast: 16-bit arithmetic, memory format, compilation, OpenVINO, and memory that is kept."""
+"""Making sampling fast: 16-bit arithmetic, memory format, compilation, and memory that is kept."""
 
 from __future__ import annotations
 
@@ -8,15 +8,10 @@ import torch
 
 from realnet_edge.config.diffusion import SamplerConfig
 from realnet_edge.diffusion.classifier import NoisedClassifier
-from realnet_edge.diffusion.openvino_network import OpenVinoNetwork, has_openvino, takes
 from realnet_edge.diffusion.sampling import Sampler
 from realnet_edge.diffusion.unet import NoisePredictor
-from realnet_edge.errors import ConfigError
 from realnet_edge.training.compute import Compute, choose_compute
 from realnet_edge.training.memory import keep_freed_memory
-
-# By estimate: converting the network takes longer than OpenVINO saves on fewer images.
-_WORTH_CONVERTING = 100
 
 
 @dataclass(frozen=True)
@@ -35,7 +30,6 @@ def fast_sampler(
     classifier: NoisedClassifier | None = None,
     threads: int = 0,
     compiled: bool = False,
-    backend: str = "pytorch",
 ) -> Sampler:
     """A sampler that is as fast as this machine allows.
 
@@ -44,10 +38,9 @@ def fast_sampler(
         classifier: what guides, in evaluation mode; moved to the device.
         threads: of PyTorch; 0 for all cores.
         compiled: have `torch.compile` compile the network for one size of batch.
-        backend: "pytorch", or "openvino" for the network; what guides stays in PyTorch.
 
     Raises:
-        ConfigError: no such device, as `Sampler` or `OpenVinoNetwork` have it, or both ways to compile.
+        ConfigError: no such device, or as `Sampler` has it.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -60,32 +53,11 @@ def fast_sampler(
     else:
         for network in networks:
             network.to(memory_format=torch.channels_last)
-    if backend == "openvino":
-        if compiled:
-            raise ConfigError("--compile is for PyTorch, and --backend is openvino: leave one of them out.")
-        return Sampler(OpenVinoNetwork(model, compute), config, compute, classifier)
     if compiled:
         model.compile(dynamic=False)
-    return Sampler(model, config, compute, classifier)
-
-
-def choose_backend(wanted: str, where: Where, images: int, *, compiled: bool) -> str:
-    """What computes the network: what was wanted, or what takes less time in all.
-
-    Args:
-        wanted: one of `SAMPLING_BACKENDS`.
-        images: how many are to be made.
-        compiled: whether `torch.compile` was asked for.
-
-    Returns:
-        "pytorch" or "openvino".
-    """
-    if wanted != "auto":
-        return wanted
-    pays = images >= _WORTH_CONVERTING and not compiled
-    return "openvino" if pays and takes(choose_compute(where)) and has_openvino() else "pytorch"
+    return Sampler(model, config, compute, classifier, fills_up=compiled)
 
 
 def default_batch(compute: Compute) -> int:
-    """Images at a time where nothing is said: a GPU needs many to be busy, a processor's caches few."""
-    return 64 if compute.device.type == "cuda" else 16
+    """Images at a time where nothing is said: a GPU needs many to be busy, a processor's cores fewer."""
+    return 64 if compute.device.type == "cuda" else 32

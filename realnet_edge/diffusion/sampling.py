@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from realnet_edge.config.diffusion import DiffusionModelConfig, SamplerConfig
+from realnet_edge.config.diffusion import SamplerConfig
 from realnet_edge.diffusion.classifier import NoisedClassifier
 from realnet_edge.diffusion.guidance import Guide, refuse_other_classifier
 from realnet_edge.diffusion.images import as_images
 from realnet_edge.diffusion.process import DiffusionProcess
 from realnet_edge.diffusion.schedule import Schedule
+from realnet_edge.diffusion.unet import NoisePredictor
 from realnet_edge.errors import ConfigError
 from realnet_edge.training.compute import Compute
 
@@ -36,25 +37,15 @@ class Request:
     category: int = 0
 
 
-class Network(Protocol):
-    """What predicts the noise: `NoisePredictor` in evaluation mode, or one that computes the same."""
-
-    backend: str
-
-    @property
-    def config(self) -> DiffusionModelConfig: ...
-
-    def __call__(self, images: Tensor, timesteps: Tensor, categories: Tensor) -> Tensor: ...
-
-
 class Sampler:
     """Draws images from a model.
 
     Args:
-        model: the network, on the device.
+        model: the network, in evaluation mode, on the device.
         config: how.
         compute: device and arithmetic of the network; steps are computed in float32.
         classifier: in evaluation mode, on the device; asked only where `config.guidance` is above 0.
+        fills_up: compute full batches alone, for a network that would be compiled anew for another size.
 
     Raises:
         ConfigError: guidance without a classifier, or with one that does not fit the model.
@@ -62,14 +53,17 @@ class Sampler:
 
     def __init__(
         self,
-        model: Network,
+        model: NoisePredictor,
         config: SamplerConfig,
         compute: Compute,
         classifier: NoisedClassifier | None = None,
+        *,
+        fills_up: bool = False,
     ) -> None:
         self.model = model
         self.config = config
         self.compute = compute
+        self.fills_up = fills_up
         self.process = DiffusionProcess(Schedule.linear().spaced(config.steps), compute.device)
         self.guide: Guide | None = None
         if config.guidance > 0:
@@ -97,14 +91,12 @@ class Sampler:
         return as_images(current)
 
     def all(self, requests: Sequence[Request], batch: int) -> npt.NDArray[np.uint8]:
-        """The images of any number of requests, so many at a time, (N, S, S, 3) uint8 RGB.
-
-        The last batch is filled up: a compiled network would be compiled anew for another size.
-        """
+        """The images of any number of requests, so many at a time, (N, S, S, 3) uint8 RGB."""
         made = []
         for first in range(0, len(requests), batch):
             part = list(requests[first : first + batch])
-            made.append(self([*part, *part[:1] * (batch - len(part))])[: len(part)])
+            filling = part[:1] * (batch - len(part)) if self.fills_up else []
+            made.append(self([*part, *filling])[: len(part)])
         return np.concatenate(made)
 
     def settings(self) -> dict[str, Any]:

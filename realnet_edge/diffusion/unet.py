@@ -24,7 +24,6 @@ class NoisePredictor(nn.Module):
         config: its structure.
     """
 
-    backend = "pytorch"
     signal: Tensor
     noise: Tensor
 

@@ -28,6 +28,8 @@ from realnet_edge.training.validation import Validation
 
 # Cosine decay ends at this share of the peak rate.
 _FINAL_RATE = 0.01
+# Points around 50 within which a pixel AUROC says that the map is the same everywhere.
+_SAYS_NOTHING = 1.0
 Report = Callable[[Progress, float, float], None]
 
 
@@ -195,6 +197,17 @@ class Loop:
             f"{mean[1]:.4f}  {found.on}: image AUROC {found.image_auroc:.2f}  pixel AUROC "
             f"{found.pixel_auroc:.2f}  pixel AP {found.pixel_ap:.2f}{'  *' if improved else ''}"
         )
+        self._warn_of_a_flat_map(found.pixel_auroc)
+
+    def _warn_of_a_flat_map(self, pixel_auroc: float) -> None:
+        """The published head has four ReLU channels: some seeds lose all of them while the rate warms up."""
+        if abs(pixel_auroc - 50) < _SAYS_NOTHING:
+            self.listeners.say(
+                f"Warning: the map is nearly the same at every pixel (pixel AUROC {pixel_auroc:.2f}, 50 is "
+                "chance). Early in a training that may pass. If the next validation says so too, the "
+                "discriminator has died, which more steps do not mend: train with another --seed (now "
+                f"{self.config.seed}) and --overwrite."
+            )
 
     def _judged(self) -> Validation | str | None:
         """The validation in the main process, or what went wrong with it; the others wait for its word."""

@@ -86,23 +86,6 @@ def test_sample_writes_a_folder_that_training_takes(place: Path) -> None:
     assert sheet.exit_code == 0, sheet.output
 
 
-def test_sample_says_what_computed_the_network(place: Path) -> None:
-    pytest.importorskip("openvino")
-    for backend in ("pytorch", "openvino"):
-        result = run(
-            "synth", "sample", "--category", "bolt", "--workspace", place / "ws", "--steps", 3, "--count", 2,
-            "--backend", backend, "--out", place / backend,
-        )  # fmt: skip
-        assert result.exit_code == 0, result.output
-        assert f"in fp32, {backend}" in result.stderr
-    refused = run(
-        "synth", "sample", "--category", "bolt", "--workspace", place / "ws", "--count", 2, "--compile",
-        "--backend", "openvino", "--out", place / "neither",
-    )  # fmt: skip
-    assert refused.exit_code == 2
-    assert "leave one of them out" in refused.stderr
-
-
 def test_strengths_makes_a_row_each(place: Path) -> None:
     result = run(
         "synth", "strengths", "--category", "bolt", "--workspace", place / "ws", "--steps", 2, "--columns", 3,

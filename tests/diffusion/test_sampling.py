@@ -9,12 +9,13 @@ import torch
 from PIL import Image
 
 from realnet_edge.config.diffusion import DiffusionModelConfig, SamplerConfig
-from realnet_edge.diffusion.fast_sampling import Where, choose_backend, fast_sampler
+from realnet_edge.diffusion.fast_sampling import Where, fast_sampler
 from realnet_edge.diffusion.sampling import Request, Sampler
 from realnet_edge.diffusion.sia_folder import SiaFolder, Strength, request_of
 from realnet_edge.diffusion.unet import NoisePredictor
 from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.synthesis import make_source, sia_files
+from realnet_edge.training.compute import choose_compute
 
 MODEL = DiffusionModelConfig(
     image_size=16, patch=2, width=16, multipliers=(1, 2), blocks=1, attention=(4,), head_width=16, groups=4
@@ -46,6 +47,19 @@ def test_an_image_depends_on_its_own_request_alone(sampler: Sampler) -> None:
     alone = sampler([requests[3]]).astype(int)
     assert np.abs(alone[0] - whole[3]).max() <= 1
     assert np.abs(sampler.all(requests, 2).astype(int) - whole).max() <= 1
+
+
+def test_batches_are_filled_up_for_a_compiled_network_alone(model: NoisePredictor) -> None:
+    """The same images; full batches for what would be compiled anew for another size."""
+    sizes: list[int] = []
+    hook = model.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    made = []
+    for fills_up in (False, True):
+        drawn = Sampler(model, SamplerConfig(steps=2), choose_compute(CPU), fills_up=fills_up)
+        made.append(drawn.all([Request(seed, 0.1) for seed in range(5)], 4))
+    hook.remove()
+    assert sizes == [4, 4, 1, 1, 4, 4, 4, 4]
+    assert np.abs(made[0].astype(int) - made[1].astype(int)).max() <= 1
 
 
 def test_strength_adds_variance_and_nothing_else(sampler: Sampler) -> None:
@@ -138,47 +152,3 @@ def test_the_published_layout_is_read_as_a_source(tmp_path: Path) -> None:
     # Blended with an opacity of 0.5 to 1 where the mask is, untouched elsewhere.
     assert (made.image[~made.mask] == 10).all()
     assert made.image[made.mask].min() >= 10 + 0.5 * 238
-
-
-def test_openvino_gives_the_same_images(
-    model: NoisePredictor, sampler: Sampler, recwarn: pytest.WarningsRecorder
-) -> None:
-    pytest.importorskip("openvino")
-    fast = fast_sampler(model, SamplerConfig(steps=8), CPU, backend="openvino")
-    requests = [Request(seed, 0.1) for seed in range(5)]
-    found = fast.all(requests, 3).astype(int)
-    assert np.abs(found - sampler.all(requests, 3).astype(int)).max() <= 1
-    # Batches of another size than the first one's.
-    assert np.abs(fast(requests[:1]).astype(int)[0] - found[0]).max() <= 1
-    assert np.array_equal(fast.all(requests, 3), found)
-    assert fast.settings() == sampler.settings()
-    assert not recwarn.list
-
-
-@pytest.mark.parametrize(
-    ("where", "compiled", "message"),
-    [(Where("cpu", "fp16"), False, "this is cpu in fp16"), (CPU, True, "--compile is for PyTorch")],
-)
-def test_what_openvino_cannot_be_asked_for(
-    model: NoisePredictor, where: Where, compiled: bool, message: str
-) -> None:
-    with pytest.raises(ConfigError, match=message):
-        fast_sampler(model, SamplerConfig(steps=8), where, backend="openvino", compiled=compiled)
-
-
-def test_the_backend_is_chosen_by_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("openvino")
-    assert choose_backend("auto", CPU, 100, compiled=False) == "openvino"
-    assert choose_backend("auto", CPU, 99, compiled=False) == "pytorch"
-    assert choose_backend("auto", CPU, 100, compiled=True) == "pytorch"
-    # What OpenVINO would refuse is not chosen.
-    assert choose_backend("auto", Where("cpu", "fp16"), 100, compiled=False) == "pytorch"
-    assert choose_backend("openvino", CPU, 1, compiled=False) == "openvino"
-    monkeypatch.setattr("realnet_edge.diffusion.fast_sampling.has_openvino", lambda: False)
-    assert choose_backend("auto", CPU, 100, compiled=False) == "pytorch"
-
-
-def test_openvino_that_is_missing_is_named(model: NoisePredictor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("realnet_edge.diffusion.openvino_network.has_openvino", lambda: False)
-    with pytest.raises(ConfigError, match=r"pip install 'realnet-edge\[openvino\]'"):
-        fast_sampler(model, SamplerConfig(steps=8), CPU, backend="openvino")

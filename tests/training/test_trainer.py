@@ -23,6 +23,7 @@ from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
 from realnet_edge.data import CategoryData
 from realnet_edge.errors import CheckpointError
 from realnet_edge.imaging import load_batch
+from realnet_edge.model import RealNet
 from realnet_edge.model.checkpoint import load_checkpoint
 from realnet_edge.training import Listeners, TrainingDivergedError, train
 from realnet_edge.training.state import Progress
@@ -102,6 +103,30 @@ def test_the_checkpoint_says_what_it_was_made_of(category: CategoryData, trained
     )
     for block in checkpoint.model.select(checkpoint.model.inputs(images)):
         assert 0.5 < block.std() < 2
+
+
+class Dead(RealNet):
+    """A discriminator whose last hidden layer answers nothing, as some seeds leave it."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        torch.nn.init.constant_(self.discriminator.head[0].bias, -1e3)
+
+
+def test_a_discriminator_that_died_is_noticed(
+    category: CategoryData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: dict[str, list[str]] = {"alive": [], "dead": []}
+    config = dataclasses.replace(TRAIN, steps=2)
+    for name, lines in said.items():
+        paths = Workspace(tmp_path / name).category("cells")
+        train(category, paths, MODEL, SYNTHESIS, config, listeners=Listeners(say=lines.append))
+        monkeypatch.setattr("realnet_edge.training.preparation.RealNet", Dead)
+    warned = [line for line in said["dead"] if line.startswith("Warning: the map is nearly the same")]
+    assert len(warned) == 1
+    assert "50 is chance" in warned[0]
+    assert "another --seed (now 0)" in warned[0]
+    assert not [line for line in said["alive"] if line.startswith("Warning")]
 
 
 def test_mixed_precision_learns_the_same_in_other_arithmetic(category: CategoryData, tmp_path: Path) -> None:
