@@ -75,7 +75,7 @@ class RealNet(nn.Module):
     def use_kernels(self, enabled: bool) -> None:
         """Run AFS and RRS as fused ops (`realnet_edge.kernels`) instead of step by step, in training, too.
 
-        AFS gives the same numbers, RRS the same but for rounding. An export traces the steps either way.
+        Both give the same but for rounding. An export traces the steps either way.
         """
         for selection in self.selections():
             selection.fused = enabled

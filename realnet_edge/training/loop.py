@@ -29,7 +29,7 @@ from realnet_edge.training.validation import Validation
 # Cosine decay ends at this share of the peak rate.
 _FINAL_RATE = 0.01
 # Points around 50 within which a pixel AUROC says that the map is the same everywhere.
-_SAYS_NOTHING = 1.0
+_SAYS_NOTHING = 0.15
 Report = Callable[[Progress, float, float], None]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,11 +22,14 @@ from realnet_edge.model.backbone import load_pretrained
 from realnet_edge.model.tiling import cut
 from realnet_edge.synthesis import ForegroundRule, foreground_of_files
 from realnet_edge.synthesis.windows import JITTER_SHARE
+from realnet_edge.training.first_draw import keep_head_alive
 from realnet_edge.training.samples import AnomalyDataset, batches
 from realnet_edge.training.validation import Judge, Validation, validate
 
 # Keeps the numbers of AFS samples apart from those of training, which count from 0.
 _AFS_FIRST = 1 << 40
+# Images that show whether the discriminator's head can learn.
+_PROBED = 8
 
 
 @dataclass(frozen=True)
@@ -126,11 +130,19 @@ def _in_words(category: CategoryData, choices: Sequence[tuple[ForegroundRule, st
 
 
 def fit_features(prepared: Prepared, train: TrainConfig) -> None:
-    """Exposure, standardisation of the taps and their choice of channels (AFS or its stand-in), in place."""
+    """Exposure, the taps' scale and channels (AFS or its stand-in), a head that learns; in place."""
     model = prepared.model
     model.inputs.reference.fill_(prepared.training.images.mean(dtype=np.float64))
     if model.config.standardise:
         _standardise(model, prepared.training, train.batch)
+    _choose_channels(prepared, train)
+    with closing(_afs_batches(model, prepared.training, train)) as pairs:
+        anomalous, _, _ = next(pairs)
+    keep_head_alive(model, anomalous[:_PROBED])
+
+
+def _choose_channels(prepared: Prepared, train: TrainConfig) -> None:
+    model = prepared.model
     if model.config.selection != "afs":
         generator = torch.Generator().manual_seed(train.seed)
         for selection in model.selections():
@@ -153,7 +165,7 @@ def _standardise(model: RealNet, dataset: AnomalyDataset, batch: int) -> None:
 
 def _afs_batches(
     model: RealNet, dataset: AnomalyDataset, train: TrainConfig
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+) -> Generator[tuple[Tensor, Tensor, Tensor], None, None]:
     """Synthetic anomalies only, as the official implementation feeds AFS."""
     share = dataset.share
     dataset.share = 1.0

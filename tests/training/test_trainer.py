@@ -122,6 +122,7 @@ def test_a_discriminator_that_died_is_noticed(
         paths = Workspace(tmp_path / name).category("cells")
         train(category, paths, MODEL, SYNTHESIS, config, listeners=Listeners(say=lines.append))
         monkeypatch.setattr("realnet_edge.training.preparation.RealNet", Dead)
+        monkeypatch.setattr("realnet_edge.training.preparation.keep_head_alive", lambda *_: 0)
     warned = [line for line in said["dead"] if line.startswith("Warning: the map is nearly the same")]
     assert len(warned) == 1
     assert "50 is chance" in warned[0]
