@@ -21,7 +21,7 @@ def keep_head_alive(model: RealNet, images: Tensor) -> int:
     """See that one active hidden channel of the discriminator's head speaks for "normal", in place.
 
     The published head has four of them, behind a ReLU. Nearly all pixels are normal, so the first steps push
-    down every channel that speaks for "anomalous"; where all active ones do, as in 3 of the first 28 seeds, all
+    down every channel that speaks for "anomalous"; where all active ones do, as in 3 of 28 seeds tried, all
     die within twenty steps, and nothing before them ever has a gradient again. The weights are drawn alike
     for both classes and about 0: with the classes swapped, or the sign turned, a channel is as likely a draw
     as it was.
