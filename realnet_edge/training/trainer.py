@@ -135,12 +135,18 @@ def _begin(
     model = prepared.model
     for unet in model.unets():
         unet.recompute = config.gradient_checkpointing
+    if not resume:
+        if model.config.selection == "afs":
+            heard.say(f"choosing features (AFS) over {config.afs_batches} batches of {config.batch}")
+        # While its BatchNorm is its own still: the other processes compute nothing here.
+        if group.is_main:
+            fit_features(prepared, config)
+        group.share_state(model)
     if group.size > 1:
         use_group_statistics(model.rrs)
         use_group_statistics(model.discriminator)
     step = Step(model, config, compute, group)
     average = WeightAverage(model, config.ema) if config.ema else None
-    progress = Progress()
     if resume:
         progress, best = load_training_state(paths.training, model, step, average)
         heard.say(
@@ -148,12 +154,7 @@ def _begin(
             f"at step {progress.best_step}"
         )
     else:
-        if model.config.selection == "afs":
-            heard.say(f"choosing features (AFS) over {config.afs_batches} batches of {config.batch}")
-        if group.is_main:
-            fit_features(prepared, config)
-        group.share_state(model)
-        best = copy_state(model)
+        progress, best = Progress(), copy_state(model)
     step.use_features(normal_features(model, prepared.training, config.feature_cache, config.batch, compute))
     return Loop(prepared, config, step, progress, best, settings, paths.training, heard, group, average)
 
