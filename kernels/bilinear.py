@@ -19,7 +19,7 @@ def upsampling_gradient(gradient: Tensor, size: Size) -> Tensor:
     height, width = gradient.shape[1:]
     if (height, width) == size:
         return gradient
-    down, across = _axes(size, (height, width), gradient.device)
+    down, across = axis_matrices(size, (height, width), gradient.device)
     return torch.matmul(down.T, gradient) @ across
 
 
@@ -45,6 +45,11 @@ def axis_matrix(source: int, target: int, device: torch.device) -> Tensor:
     return matrix.to(device)
 
 
+def axis_matrices(source: Size, target: Size, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The matrices along the rows and along the columns."""
+    return axis_matrix(source[0], target[0], device), axis_matrix(source[1], target[1], device)
+
+
 @lru_cache(maxsize=64)
 def mean_weights(source: Size, target: Size, device: torch.device) -> Tensor:
     """What each pixel of a plane adds to the mean of the upsampled plane: float32 (h * w,), sum 1.
@@ -56,7 +61,8 @@ def mean_weights(source: Size, target: Size, device: torch.device) -> Tensor:
         device: where they are to lie.
     """
     down, across = (
-        matrix.double().sum(0) / matrix.shape[0] for matrix in _axes(source, target, torch.device("cpu"))
+        matrix.double().sum(0) / matrix.shape[0]
+        for matrix in axis_matrices(source, target, torch.device("cpu"))
     )
     return torch.outer(down, across).flatten().float().to(device)
 
@@ -69,8 +75,3 @@ def axis_gram(source: int, target: int, device: torch.device) -> Tensor:
     """
     matrix = axis_matrix(source, target, torch.device("cpu")).double()
     return (matrix.T @ matrix / target).float().to(device)
-
-
-def _axes(source: Size, target: Size, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The matrices along the rows and along the columns."""
-    return axis_matrix(source[0], target[0], device), axis_matrix(source[1], target[1], device)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from realnet_edge.kernels.bilinear import axis_matrix, mean_weights
+from realnet_edge.kernels.bilinear import axis_matrices, mean_weights
 from realnet_edge.kernels.layout import plane_size
 
 # Planes at a time: at 64 x 64 they fit a last-level cache, and few calls do for all of them.
@@ -147,8 +147,6 @@ def _at_full_size(planes: Tensor, scratch: _Scratch) -> Tensor:
     count, height, width = planes.shape
     if (height, width) == scratch.size:
         return planes
-    down, across = (
-        axis_matrix(a, b, planes.device) for a, b in zip((height, width), scratch.size, strict=True)
-    )
+    down, across = axis_matrices((height, width), scratch.size, planes.device)
     wide = torch.matmul(planes.flatten(0, 1), across.T, out=scratch(1, count * height, scratch.size[1]))
     return torch.matmul(down, wide.view(count, height, scratch.size[1]), out=scratch(0, count, *scratch.size))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,6 @@ from realnet_edge.model.official import translate_state
 
 TAP_CHANNELS = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
 Arrays = dict[str, np.ndarray]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ops_for_small_networks() -> Iterator[None]:
-    """Switched on, the ops are called, however few the values."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("realnet_edge.model.rrs.LEAST_ON_CPU", 0)
-        yield
 
 
 @pytest.fixture(scope="module", params=["resnet18-a", "resnet18-c"])

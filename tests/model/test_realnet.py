@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,14 +12,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from realnet_edge.config import ModelConfig
 from realnet_edge.kernels.rrs_reference import residual_planes, take_planes
 from realnet_edge.model import RealNet
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ops_for_small_networks() -> Iterator[None]:
-    """Switched on, the ops are called, however few the values."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("realnet_edge.model.rrs.LEAST_ON_CPU", 0)
-        yield
 
 
 class Counted(TorchDispatchMode):
