@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +13,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from realnet_edge.calibrate import Sources, ensure_onnx, open_sources
+from realnet_edge.bundle import Bundle, write_bundle
+from realnet_edge.calibrate import Sources, ensure_onnx, open_sources, prepare_bundle
 from realnet_edge.config import ModelConfig
 from realnet_edge.data import CategoryData, Splits, load_category
 from realnet_edge.files import write_json
@@ -95,3 +99,67 @@ def write_kernels(uncompiled: Callable[..., KernelSet]) -> Callable[[Path], Path
         return folder
 
     return write
+
+
+# As a target has it: the base installation and a runtime.
+ABSENT = ("torch", "torchvision", "timm", "safetensors", "onnx", "onnx_ir", "onnxscript")
+_CLEAN = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {absent!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+{program}
+"""
+
+
+@pytest.fixture(scope="session")
+def prepared(workspace: Workspace) -> Callable[..., Bundle]:
+    """`prepared(backend, precision)`: made once, to be copied before it is changed."""
+    made: dict[tuple[str, str], Bundle] = {}
+
+    def prepare(backend: str, precision: str) -> Bundle:
+        key = (backend, precision)
+        if key not in made:
+            made[key] = prepare_bundle(workspace, "screw", precision, backend)
+        return made[key]
+
+    return prepare
+
+
+@pytest.fixture(scope="session")
+def clean() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`clean(program, *arguments)`: what a machine without torch and onnx does."""
+    return _clean
+
+
+@pytest.fixture(scope="session")
+def altered() -> Callable[..., Bundle]:
+    """`altered(bundle, folder, files, **limits)`."""
+    return _altered
+
+
+def _clean(program: str, *arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """Runs a program in a Python that finds neither torch nor onnx."""
+    source = _CLEAN.format(absent=ABSENT, program=program)
+    done = subprocess.run(
+        [sys.executable, "-c", source, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def _altered(
+    bundle: Bundle, folder: Path, replaced: dict[str, Path] | None = None, **changes: float
+) -> Bundle:
+    """A prepared bundle with other limits or files, whose hashes are right."""
+    stated = bundle.manifest
+    assert stated.preparation is not None
+    manifest = dataclasses.replace(stated, preparation=dataclasses.replace(stated.preparation, **changes))
+    files = {name: bundle.path / name for name in stated.files} | (replaced or {})
+    return write_bundle(folder, files, manifest)
