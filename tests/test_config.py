@@ -100,6 +100,7 @@ def test_architectures_that_cannot_be() -> None:
         ({"schedule": "step"}, "schedule is 'step'"),
         ({"ema": 1.0, "statistics_batches": 4}, "ema is 1.0; valid: 0 for none"),
         ({"ema": 0.9}, "statistics_batches is 0; valid: at least 1 with ema"),
+        ({"rank_noise": -0.1}, "rank_noise is -0.1; valid: 0 for none, to 1"),
     ],
 )
 def test_trainings_that_cannot_be(changes: dict[str, object], message: str) -> None:
@@ -128,10 +129,10 @@ def test_a_model_stored_before_there_were_tiles_sees_the_whole_image() -> None:
     assert ModelConfig().input_size == (256, 256)
 
 
-def test_a_training_stored_before_weights_were_averaged_averages_none() -> None:
+def test_a_training_stored_before_newer_settings_did_without_them() -> None:
     document = TrainConfig().to_dict()
-    del document["ema"]
-    assert TrainConfig.from_dict(document) == TrainConfig(ema=0.0)
+    del document["ema"], document["rank_noise"]
+    assert TrainConfig.from_dict(document) == TrainConfig(ema=0.0, rank_noise=0.0)
 
 
 def test_tiles_decide_the_size_of_the_input() -> None:

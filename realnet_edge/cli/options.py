@@ -206,6 +206,13 @@ _TRAINING = (
         metavar="DECAY",
         help="Keep an average of the weights over steps, such as 0.998 over about 500; 0 for none.",
     ),
+    click.option(
+        "--rank-noise",
+        type=float,
+        metavar="SPREAD",
+        help="Exchange residual planes that rank alike at random, such as 0.1, so that rounding in engines "
+        "matters less; 0 for never.",
+    ),
     click.option("--workers", type=int, help="Processes that synthesise anomalies."),
     click.option("--threads", type=int, help="Threads of PyTorch; 0 for all cores."),
     click.option(

@@ -23,17 +23,16 @@ from realnet_edge.config.synthesis import (
     SynthesisConfig,
 )
 from realnet_edge.config.training import (
-    BEFORE_AVERAGING,
     CHECKPOINT_BY,
     DEVICES,
     PRECISIONS,
+    UNSTORED,
     TrainConfig,
 )
 
 __all__ = [
     "ARCHITECTURES",
     "BATCH_WAIT_MS",
-    "BEFORE_AVERAGING",
     "BEFORE_TILES",
     "CAMERA_TIMEOUT_S",
     "CHECKPOINT_BY",
@@ -44,6 +43,7 @@ __all__ = [
     "SCORE_RULES",
     "SCORE_WINDOW",
     "SELECTIONS",
+    "UNSTORED",
     "ModelConfig",
     "SynthesisConfig",
     "TrainConfig",

@@ -14,8 +14,8 @@ DEVICES = ("auto", "cpu", "cuda")
 # What a training's checkpoint is chosen by. The published figures took the test set; a checkpoint that is to
 # inspect parts never does.
 CHECKPOINT_BY = ("validation", "test-set")
-# What a stored `TrainConfig` means that was written before this setting existed.
-BEFORE_AVERAGING: dict[str, Any] = {"ema": 0.0}
+# What a stored `TrainConfig` means that was written before these settings existed.
+UNSTORED: dict[str, Any] = {"ema": 0.0, "rank_noise": 0.0}
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ class TrainConfig:
             validated and kept, with BatchNorm statistics of its own; training itself goes on from the
             weights as they are. The average is over about the last 1 / (1 - ema) steps: 0.998 over 500.
             0 keeps the weights of single steps, as published.
+        rank_noise: spread of random factors on what RRS ranks residual planes by, in training alone: the
+            standard deviation of their logarithm, so that 0.1 means about a tenth. An engine's rounding
+            exchanges planes that rank alike; a discriminator that has seen them exchanged minds it less.
+            0 ranks them as they are, as published.
     """
 
     steps: int = 20000
@@ -74,6 +78,7 @@ class TrainConfig:
     compile: bool = False
     feature_cache: int = 2048
     ema: float = 0.0
+    rank_noise: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "validate_every", "afs_batches", "accumulate"):
@@ -102,6 +107,7 @@ class TrainConfig:
         require(self.precision in PRECISIONS, "precision", self.precision, f"one of {PRECISIONS}")
         require(self.schedule in ("constant", "cosine"), "schedule", self.schedule, "constant or cosine")
         require(0 <= self.ema < 1, "ema", self.ema, "0 for none, or a decay a step below 1, such as 0.998")
+        require(0 <= self.rank_noise <= 1, "rank_noise", self.rank_noise, "0 for none, to 1")
         require(
             self.ema == 0 or self.statistics_batches > 0,
             "statistics_batches",
@@ -114,4 +120,4 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> TrainConfig:
-        return from_dict(cls, {**BEFORE_AVERAGING, **document})
+        return from_dict(cls, {**UNSTORED, **document})

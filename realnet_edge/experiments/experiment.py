@@ -49,6 +49,7 @@ class Change:
         backbone: another feature extractor in the published proportions, with `planes` of each tap.
         schedule: as `TrainConfig.schedule`.
         ema: as `TrainConfig.ema`; None leaves it.
+        rank_noise: as `TrainConfig.rank_noise`; None leaves it.
 
     Raises:
         ConfigError: no such mode, or a retention that belongs to none or is out of range.
@@ -72,6 +73,7 @@ class Change:
     planes: tuple[int, ...] = ()
     schedule: str = ""
     ema: float | None = None
+    rank_noise: float | None = None
 
     def __post_init__(self) -> None:
         if self.rrs not in ("", *RRS_MODES):

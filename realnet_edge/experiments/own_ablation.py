@@ -33,6 +33,7 @@ ABLATION = Experiment(
         _row("no-noise", "without noise on the images", Change(noise=0.0)),
         _row("constant-rate", "constant learning rate", Change(schedule="constant")),
         _row("ema", "weights averaged, EMA 0.998", Change(ema=0.998)),
+        _row("rank-noise", "residual planes exchanged in training, spread 0.1", Change(rank_noise=0.1)),
         _row("score-order", "RRS planes in order of their score", Change(rrs_order="score")),
         _row("larger", "images 320x320", Change(image_size=320)),
     ),

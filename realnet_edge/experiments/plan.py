@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from realnet_edge.config import BEFORE_AVERAGING, CHECKPOINT_BY
+from realnet_edge.config import CHECKPOINT_BY, UNSTORED
 from realnet_edge.data import (
     DATA_SETS,
     CategoryData,
@@ -64,7 +64,7 @@ class Run:
         """
         document: dict[str, Any] = self.settings.to_dict()
         # Only where they say something: keys of other runs stay what they were before these existed.
-        silent = {k for k, v in BEFORE_AVERAGING.items() if document["train"][k] == v}
+        silent = {k for k, v in UNSTORED.items() if document["train"][k] == v}
         document["train"] = {k: v for k, v in document["train"].items() if k not in {*_FREE, *silent}}
         document |= {
             "category": self.category.name,

@@ -108,6 +108,7 @@ def _train(base: TrainConfig, change: Change) -> TrainConfig:
         base,
         schedule=change.schedule or base.schedule,
         ema=base.ema if change.ema is None else change.ema,
+        rank_noise=base.rank_noise if change.rank_noise is None else change.rank_noise,
     )
 
 

@@ -71,9 +71,12 @@ class ResidualSelection(nn.Module):
     Attributes:
         fused: compute by `realnet_edge.kernels.rrs`; see `RealNet.use_kernels`. Processes that train together
             take the plain path while they do: their BatchNorm is over all of them.
+        rank_factors: (C,) float32 above 0, what each plane's maximum and mean are multiplied by before they
+            are ranked in training; None for 1. What is handed on keeps its values.
     """
 
     fused = False
+    rank_factors: Tensor | None = None
 
     def __init__(self, planes: int, k_max: int, k_mean: int, order: str) -> None:
         super().__init__()
@@ -100,7 +103,10 @@ class ResidualSelection(nn.Module):
         if self.fused and not shared and not torch.compiler.is_exporting() and self._pays(selected[0]):
             return self._by_kernels(*_one_dtype(selected, reconstructed), dtype)
         planes = residual_planes(selected, reconstructed)
-        indices = choose_planes(self.norm(planes.detach()), self.k_max, self.k_mean)
+        normalised = self.norm(planes.detach())
+        if self.training and self.rank_factors is not None:
+            normalised = normalised * self.rank_factors[:, None, None]
+        indices = choose_planes(normalised, self.k_max, self.k_mean)
         hand_on = mask_planes if self.order == "plane" else take_planes
         return hand_on(planes, indices).to(dtype), indices
 
@@ -114,6 +120,8 @@ class ResidualSelection(nn.Module):
         """The same without planes at full resolution that nobody sees."""
         with torch.no_grad():
             mean, variance = self._statistics(selected, reconstructed)
+            if self.training and self.rank_factors is not None:
+                variance = (variance + self.norm.eps) / self.rank_factors**2 - self.norm.eps
             indices = rrs_select(
                 selected, reconstructed, mean, variance, self.norm.eps, self.k_max, self.k_mean
             )

@@ -20,6 +20,7 @@ from realnet_edge.training.averaging import WeightAverage
 from realnet_edge.training.curves import write_curves
 from realnet_edge.training.distributed import Group
 from realnet_edge.training.preparation import Prepared
+from realnet_edge.training.rank_noise import noisy_ranks
 from realnet_edge.training.samples import batches
 from realnet_edge.training.state import Progress, save_training_state
 from realnet_edge.training.statistics import refresh_statistics
@@ -106,7 +107,8 @@ class Loop:
         samples = batches(self.prepared.training, first, last, config.batch, config.workers, self.group)
         for batch in samples:
             rate = self._learning_rate()
-            found = self.step(batch, rate)
+            with noisy_ranks(model.rrs, config.seed, progress.step, config.rank_noise):
+                found = self.step(batch, rate)
             if not torch.isfinite(found).all():
                 raise self._diverged(f"reconstruction loss {found[0]:g}, segmentation loss {found[1]:g}")
             self._sums += found

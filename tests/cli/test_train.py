@@ -90,6 +90,7 @@ TRAIN_OPTIONS = [
     ("--afs-batches", "4", {"afs_batches": 4}),
     ("--statistics-batches", "2", {"statistics_batches": 2}),
     ("--ema", "0.99", {"ema": 0.99}),
+    ("--rank-noise", "0.2", {"rank_noise": 0.2}),
     ("--seed", "17", {"seed": 17}),
     ("--workers", "3", {"workers": 3}),
     ("--threads", "1", {"threads": 1}),

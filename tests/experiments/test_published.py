@@ -187,6 +187,7 @@ ABLATED = {
     "no-noise": {"synthesis.noise": 0.0},
     "constant-rate": {"train.schedule": "constant"},
     "ema": {"train.ema": 0.998},
+    "rank-noise": {"train.rank_noise": 0.1},
     "score-order": {"model.rrs_order": "score"},
     "larger": {"model.image_size": 320, "model.attention_limit": 400},
 }

@@ -42,12 +42,15 @@ def test_a_training_from_before_there_were_tiles_goes_on(paths: CategoryPaths) -
         refuse_to_lose(paths, {**SETTINGS, "model": {"tiles": [2, 2]}}, resume=True, overwrite=False)
 
 
-def test_a_training_from_before_weights_were_averaged_goes_on(paths: CategoryPaths) -> None:
-    without = {**SETTINGS, "train": {**SETTINGS["train"], "ema": 0.0}}
+def test_a_training_from_before_newer_settings_goes_on(paths: CategoryPaths) -> None:
+    without = {**SETTINGS, "train": {**SETTINGS["train"], "ema": 0.0, "rank_noise": 0.0}}
     assert refuse_to_lose(paths, without, resume=True, overwrite=False) == SETTINGS
     averaged = {**SETTINGS, "train": {**SETTINGS["train"], "ema": 0.9}}
     with pytest.raises(CheckpointError, match=r"ema was 0\.0, is 0\.9"):
         refuse_to_lose(paths, averaged, resume=True, overwrite=False)
+    noisy = {**SETTINGS, "train": {**SETTINGS["train"], "rank_noise": 0.1}}
+    with pytest.raises(CheckpointError, match=r"rank_noise was 0\.0, is 0\.1"):
+        refuse_to_lose(paths, noisy, resume=True, overwrite=False)
 
 
 def test_how_the_checkpoint_is_chosen_must_not_change(paths: CategoryPaths) -> None:

@@ -202,7 +202,7 @@ def test_ctrl_c_says_what_is_left(category: CategoryData, tmp_path: Path, saved:
 def test_a_killed_training_resumes_to_the_same_weights(category: CategoryData, tmp_path: Path) -> None:
     """The real command, a real SIGKILL after the first saved state, then --resume."""
     paths = Workspace(tmp_path).category("cells")
-    options = [*arguments(category, tmp_path), "--steps", "16", "--ema", "0.5"]
+    options = [*arguments(category, tmp_path), "--steps", "16", "--ema", "0.5", "--rank-noise", "0.3"]
     command = [sys.executable, "-m", "realnet_edge", *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     state = paths.training / "state.json"
