@@ -24,8 +24,8 @@ from rows import RESULTS, append_rows, machine
 from realnet_edge.bench.drift import auroc_interval, measure_accuracy, measure_drift
 from realnet_edge.bench.predictions import Predictions, predict
 from realnet_edge.bench.testset import TestSet, load_test_set, recorded_splits
-from realnet_edge.calibrate import ensure_onnx, open_sources, quantise_onnx
-from realnet_edge.calibrate.build import SPARED
+from realnet_edge.calibrate import ensure_onnx, open_sources
+from realnet_edge.calibrate.build import SPARED, BuildOptions, quantised
 from realnet_edge.calibrate.inspect_qdq import inspect_qdq
 from realnet_edge.calibrate.quantise import OP_TYPES
 from realnet_edge.calibrate.sources import Sources
@@ -51,10 +51,10 @@ def tensorrt_graphs(sources: Sources, folder: Path, exclude: Sequence[str] = ())
         exclude: layers that INT8 spares beside those that a build does.
     """
     graph, _, _ = ensure_onnx(sources)
-    quantised = folder / "int8" / MODEL_NAME
     images = load_batch(sources.calibration, sources.size)
-    quantise_onnx(graph, quantised, images, exclude=(*SPARED["tensorrt"], *exclude))
-    made = {"fp32": graph, "fp16": graph, "int8": quantised}
+    wanted = BuildOptions(exclude=tuple(exclude))
+    int8 = quantised(graph, folder / "int8" / MODEL_NAME, images, "tensorrt", wanted)
+    made = {"fp32": graph, "fp16": graph, "int8": int8}
     return {name: graph_in_precision(source, folder / f"made-{name}", name) for name, source in made.items()}
 
 
@@ -74,7 +74,7 @@ def row(
     theirs = measure_accuracy(tests.labels, tests.masks(size), reference)
     drift = measure_drift(found, reference, None)
     low, high = auroc_interval(tests.labels, found, reference)
-    quantised, left = inspect_qdq(graph, OP_TYPES)
+    narrow, left = inspect_qdq(graph, OP_TYPES)
     rounded = {key: _rounded(value) for key, value in own.to_dict().items()}
     return {
         "precision": name,
@@ -88,7 +88,7 @@ def row(
         "map_mean_abs": f"{drift.map_mean_abs:.2e}",
         "score_spearman": _rounded(drift.score_spearman, 4),
         "rrs_exchanged": _rounded(drift.rrs_exchanged),
-        "int8_layers": len(quantised),
+        "int8_layers": len(narrow),
         "float_layers": len(left),
     }
 

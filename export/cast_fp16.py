@@ -45,7 +45,8 @@ def cast_fp16(source: Path, target: Path) -> HalfCast:
     """Cast an engine graph to FP16; the folder of `target` is replaced whole.
 
     In float32 stay: the statistics of normalisations, softmax, the squared residuals and all that ranks them,
-    everything before the first convolution, and everything behind the last one: map and score. Squares
+    everything before the first convolution, the first stages of a depthwise network (`half_nodes`), and
+    everything behind the last convolution: map and score. Squares
     that are too large for FP16 become its largest number, not infinity. Q/DQ pairs (INT8) become FP16 ones.
 
     Args:

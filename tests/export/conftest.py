@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from realnet_edge.calibrate import quantise_onnx
-from realnet_edge.calibrate.build import SPARED
+from realnet_edge.calibrate.build import BuildOptions, quantised
 from realnet_edge.config import ModelConfig
 from realnet_edge.data import load_category
 from realnet_edge.export import ExportReport, onnx_from_checkpoint
@@ -84,7 +84,7 @@ def tensorrt_graphs(
     """Precision -> the graph of `checkpoint` that TensorRT reads; int8 spares what a build spares."""
     folder = tmp_path_factory.mktemp("tensorrt")
     calibration = load_batch(load_category(mvtec_root, "screw").train[40:46], (SIZE, SIZE))
-    quantise_onnx(exported[0], folder / "int8" / "model.onnx", calibration, exclude=SPARED["tensorrt"])
+    quantised(exported[0], folder / "int8" / "model.onnx", calibration, "tensorrt", BuildOptions())
     half, whole = folder / "fp16", folder / "int8-fp16"
     cast_fp16(exported[0], half / "model.onnx")
     cast_fp16(folder / "int8" / "model.onnx", whole / "model.onnx")
