@@ -102,7 +102,8 @@ def quantise_onnx(
         )
     check_calibration_images(images)
     large = any(source.parent.glob(f"{source.name}.data"))
-    left = _excluded(source, exclude)
+    layers = _layers(source)
+    left = _excluded(layers, exclude)
     options = {
         "ActivationSymmetric": not asymmetric,
         "WeightSymmetric": True,
@@ -118,7 +119,7 @@ def quantise_onnx(
         read = source
         if smooth:
             read = Path(scratch, target.name)
-            smooth_graph(source, read, images, set(_layers(source)) - set(left))
+            smooth_graph(source, read, images, set(layers) - set(left))
         with _quiet():
             quantize_static(
                 read,
@@ -179,10 +180,7 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime ships
         return None if position is None else {"image": self._images[position : position + 1]}
 
 
-def _excluded(source: Path, prefixes: Sequence[str]) -> list[str]:
-    if not prefixes:
-        return []
-    names = _layers(source)
+def _excluded(names: Sequence[str], prefixes: Sequence[str]) -> list[str]:
     spared: set[str] = set()
     for prefix in prefixes:
         found = {name for name in names if fnmatch.fnmatchcase(name, f"{prefix}*")}

@@ -16,9 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx_ir as ir
-import onnxruntime
 
-from realnet_edge.export.rewriting import constant_of, float64, input_of, new_initializer, replace_initializer
+from realnet_edge.export.parity import open_session, run_session
+from realnet_edge.export.rewriting import (
+    Vector,
+    constant_of,
+    float64,
+    input_of,
+    new_initializer,
+    replace_initializer,
+)
 from realnet_edge.export.saving import save_graph
 
 # How much of the unevenness the weights take over: half of it, as published.
@@ -26,9 +33,6 @@ STRENGTH = 0.5
 # Channels narrower than this share of the widest count as so wide: on good parts a channel may be silent, and
 # what a defect puts there should not be multiplied without bound.
 _FLOOR = 1e-3
-_FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
-
-Vector = npt.NDArray[np.float64]
 
 
 def smooth_graph(
@@ -77,18 +81,10 @@ def channel_ranges(
         model.graph.node.append(
             onnx.helper.make_node("ReduceMax", [magnitude, "channel_range.axes"], [largest], keepdims=0)
         )
-    del model.graph.output[:]
-    model.graph.output.extend(
-        onnx.helper.make_tensor_value_info(f"channel_range.{place}", onnx.TensorProto.FLOAT, None)
-        for place in range(len(wanted))
-    )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry(_FOLDER_OF_WEIGHTS, str(graph.parent))
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    found = [session.run(None, {"image": images[place : place + 1]}) for place in range(len(images))]
+    outputs = [f"channel_range.{place}" for place in range(len(wanted))]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
+    session = open_session(model.SerializeToString(), weights=graph.parent)
+    found = [run_session(session, images[place : place + 1], outputs) for place in range(len(images))]
     return {name: np.max(seen, axis=0) for name, seen in zip(wanted, zip(*found, strict=True), strict=True)}
 
 

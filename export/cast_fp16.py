@@ -46,8 +46,8 @@ def cast_fp16(source: Path, target: Path) -> HalfCast:
 
     In float32 stay: the statistics of normalisations, softmax, the squared residuals and all that ranks them,
     everything before the first convolution, the first stages of a depthwise network (`half_nodes`), and
-    everything behind the last convolution: map and score. Squares
-    that are too large for FP16 become its largest number, not infinity. Q/DQ pairs (INT8) become FP16 ones.
+    everything behind the last convolution: map and score. Squares that are too large for FP16 become its
+    largest number, not infinity. Q/DQ pairs (INT8) become FP16 ones.
 
     Args:
         source: FP32 or Q/DQ ONNX file; external data lie beside it.

@@ -23,11 +23,11 @@ IN_FLOAT = frozenset(
     }
 )
 _QDQ = frozenset({"QuantizeLinear", "DequantizeLinear"})
-# What only moves values; behind the squares it moves them before they are made narrower, so that those
-# planes which are not kept need not be.
 # Where a plane's side is at least this share of the image's, depthwise convolutions and all that leads to
 # them stay in float: there one number too coarse spreads through the whole network.
 _FINE = 0.25
+# What only moves values; behind the squares it moves them before they are made narrower, so that those
+# planes which are not kept need not be.
 _MOVES = frozenset({"Concat", "Gather", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
 
 

@@ -16,6 +16,7 @@ from realnet_edge.errors import ExportError
 from realnet_edge.export.graph import OUTPUTS, EngineGraph
 
 _RANKS = "rrs_indices"
+_FOLDER_OF_WEIGHTS = "session.model_external_initializers_file_folder_path"
 
 
 @dataclass(frozen=True)
@@ -103,8 +104,15 @@ def first_apart(stages: Sequence[StageDifference], tolerance: float) -> StageDif
     return next((s for s in stages if s.swaps or not s.relative <= tolerance), None)
 
 
-def open_session(model: Path | bytes, threads: int = 0) -> onnxruntime.InferenceSession:
+def open_session(
+    model: Path | bytes, threads: int = 0, weights: Path | None = None
+) -> onnxruntime.InferenceSession:
     """ONNX Runtime on the CPU, as the runner of bundles opens it.
+
+    Args:
+        model: an ONNX file, or what would stand in one.
+        threads: 0 for all cores.
+        weights: folder of external data, where the model is not a file beside them.
 
     Raises:
         ExportError: the file cannot be loaded.
@@ -112,6 +120,8 @@ def open_session(model: Path | bytes, threads: int = 0) -> onnxruntime.Inference
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    if weights is not None:
+        options.add_session_config_entry(_FOLDER_OF_WEIGHTS, str(weights))
     source = model if isinstance(model, bytes) else str(model)
     try:
         return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
@@ -167,13 +177,7 @@ def _open_with_outputs(path: Path, names: Sequence[str]) -> tuple[onnxruntime.In
     for name in present:
         if name not in already:
             model.graph.output.append(onnx.ValueInfoProto(name=name))
-    # Beside the original, where its external data are found; never under the final name.
-    probe = path.with_name(f".{path.name}.stages")
-    try:
-        onnx.save(model, probe)
-        return open_session(probe), present
-    finally:
-        probe.unlink(missing_ok=True)
+    return open_session(model.SerializeToString(), weights=path.parent), present
 
 
 def _message(found: Parity, tolerance: float, stages: Sequence[StageDifference]) -> str:

@@ -39,6 +39,16 @@ DATA_VARIABLE = "REALNET_EDGE_DATA"
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Grey level of frame i: every third one is white, which the toy engine calls a defect.
 VIDEO_LEVELS = (10, 20, 255)
+# Runs a program in a Python where packages cannot be found, as if they had never been installed.
+_LACKING = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {names!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+{program}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -188,6 +198,12 @@ def write_video() -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture(scope="session")
+def without_packages() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`without_packages(names, program, *arguments, code=0)`: run by a Python that finds none of them."""
+    return _without_packages
+
+
 @pytest.fixture
 def parts(tmp_path: Path) -> Path:
     """Eleven images, part2 and part6 white (defects), part10 cut short."""
@@ -242,6 +258,21 @@ def published_copy() -> Callable[..., Path]:
         return folder
 
     return make
+
+
+def _without_packages(
+    names: tuple[str, ...], program: str, *arguments: str | Path, code: int = 0
+) -> subprocess.CompletedProcess[str]:
+    source = _LACKING.format(names=names, program=program)
+    done = subprocess.run(
+        [sys.executable, "-c", source, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
 
 
 def _uses(counts: tuple[int, int, int], kinds: tuple[str, ...]) -> list[tuple[str, int, str]]:

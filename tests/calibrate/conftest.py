@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from realnet_edge.model.checkpoint import Checkpoint, save_checkpoint
 from realnet_edge.workspace import Workspace
 
 SIZE = 64
+Without = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
@@ -103,15 +104,6 @@ def write_kernels(uncompiled: Callable[..., KernelSet]) -> Callable[[Path], Path
 
 # As a target has it: the base installation and a runtime.
 ABSENT = ("torch", "torchvision", "timm", "safetensors", "onnx", "onnx_ir", "onnxscript")
-_CLEAN = """
-import sys
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {absent!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Absent())
-{program}
-"""
 
 
 @pytest.fixture(scope="session")
@@ -129,29 +121,15 @@ def prepared(workspace: Workspace) -> Callable[..., Bundle]:
 
 
 @pytest.fixture(scope="session")
-def clean() -> Callable[..., subprocess.CompletedProcess[str]]:
+def clean(without_packages: Without) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`clean(program, *arguments)`: what a machine without torch and onnx does."""
-    return _clean
+    return partial(without_packages, ABSENT)
 
 
 @pytest.fixture(scope="session")
 def altered() -> Callable[..., Bundle]:
     """`altered(bundle, folder, files, **limits)`."""
     return _altered
-
-
-def _clean(program: str, *arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Runs a program in a Python that finds neither torch nor onnx."""
-    source = _CLEAN.format(absent=ABSENT, program=program)
-    done = subprocess.run(
-        [sys.executable, "-c", source, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
 
 
 def _altered(

@@ -13,30 +13,20 @@ from realnet_edge.runtime import best_backend, check_precision, choose_bundle, d
 from realnet_edge.runtime.gpu import cuda_devices
 from realnet_edge.workspace import Workspace
 
-# Runs a program in a Python where one package cannot be found, as if it had never been installed.
-_BLOCKED = """
-import sys
-class Absent:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {names!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Absent())
-from pathlib import Path
+Without = Callable[..., subprocess.CompletedProcess[str]]
+Printed = Callable[[tuple[str, ...], str], str]
+_IMPORTS = """from pathlib import Path
 from realnet_edge.bundle import load_bundle
 from realnet_edge.errors import BackendError
 from realnet_edge.runtime import best_backend, choose_bundle, detect, open_runner
 from realnet_edge.workspace import Workspace
-{program}
 """
 
 
-def _without(names: tuple[str, ...], program: str) -> str:
-    code = _BLOCKED.format(names=names, program=program)
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def printed_without(without_packages: Without) -> Printed:
+    """What a program prints in a Python that lacks packages."""
+    return lambda names, program: without_packages(names, _IMPORTS + program).stdout
 
 
 def test_what_is_installed_is_found_with_version_and_device() -> None:
@@ -62,8 +52,8 @@ def test_openvino_is_taken_before_onnxruntime_where_there_is_no_tensorrt_engine(
     assert [best_backend(precision) for precision in ("fp32", "fp16", "int8")] == ["openvino"] * 3
 
 
-def test_without_openvino_the_next_best_is_taken_or_the_lack_is_said() -> None:
-    printed = _without(
+def test_without_openvino_the_next_best_is_taken_or_the_lack_is_said(printed_without: Printed) -> None:
+    printed = printed_without(
         ("openvino", "tensorrt"),
         "print(best_backend('int8'))\ntry: best_backend('fp16')\nexcept BackendError as error: print(error)",
     )
@@ -78,10 +68,10 @@ def test_without_openvino_the_next_best_is_taken_or_the_lack_is_said() -> None:
     [("openvino", "pip install 'realnet-edge[openvino]'"), ("onnxruntime", "pip install onnxruntime")],
 )
 def test_a_bundle_whose_backend_is_missing_never_runs_on_another(
-    toy_bundle: Callable[..., Bundle], tmp_path: Path, backend: str, command: str
+    toy_bundle: Callable[..., Bundle], tmp_path: Path, printed_without: Printed, backend: str, command: str
 ) -> None:
     toy_bundle(tmp_path / "b", backend)
-    printed = _without(
+    printed = printed_without(
         (backend,),
         f"try: open_runner(load_bundle(Path({str(tmp_path / 'b')!r})))\n"
         "except BackendError as error: print(error)",
@@ -90,9 +80,11 @@ def test_a_bundle_whose_backend_is_missing_never_runs_on_another(
     assert f"{backend} cannot be used here: {backend} is not installed. What to do: {command}." in printed
 
 
-def test_a_runner_says_itself_that_its_runtime_is_missing(toy_onnx: Callable[..., Path]) -> None:
+def test_a_runner_says_itself_that_its_runtime_is_missing(
+    toy_onnx: Callable[..., Path], printed_without: Printed
+) -> None:
     path = str(toy_onnx(size=32))
-    printed = _without(
+    printed = printed_without(
         ("openvino",),
         "from realnet_edge.runtime import OpenVinoRunner\n"
         f"try: OpenVinoRunner(Path({path!r}), input_size=(32, 32)).__enter__()\n"

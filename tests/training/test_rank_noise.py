@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor
 
-from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
-from realnet_edge.data import CategoryData
 from realnet_edge.model import rrs as rrs_module
 from realnet_edge.model.rrs import ResidualSelection
-from realnet_edge.training import train
 from realnet_edge.training.rank_noise import noisy_ranks, rank_factors
-from realnet_edge.workspace import Workspace
 
 PLANES = 12
-MODEL = ModelConfig.for_backbone(
-    "tf_efficientnet_lite0", image_size=64, planes=(8, 16, 16), widths=(8, 8, 24), rrs_max=8, rrs_mean=8
-)
-SYNTHESIS = SynthesisConfig(source="patches:1", foreground="whole")
-TRAIN = TrainConfig(
-    steps=3,
-    batch=4,
-    patience=0,
-    learning_rate=1e-2,
-    validate_every=3,
-    afs_batches=1,
-    statistics_batches=1,
-    workers=0,
-    threads=1,
-    device="cpu",
-)
 
 
 @pytest.fixture
@@ -100,14 +77,3 @@ def test_nothing_is_exchanged_but_in_training_steps(blocks: tuple[list[Tensor], 
         judged = module.eval()(*blocks)[1]
     assert module.rank_factors is None
     assert torch.equal(judged, module(*blocks)[1])
-
-
-def test_training_takes_it(category: CategoryData, tmp_path: Path) -> None:
-    weights = {}
-    for spread in (0.0, 1.0):
-        paths = Workspace(tmp_path / str(spread)).category("cells")
-        config = dataclasses.replace(TRAIN, rank_noise=spread)
-        model = train(category, paths, MODEL, SYNTHESIS, config).model
-        assert model.rrs.rank_factors is None
-        weights[spread] = model.discriminator.state_dict()["reduce.0.weight"]
-    assert not torch.equal(weights[0.0], weights[1.0])

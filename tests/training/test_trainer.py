@@ -233,6 +233,16 @@ def test_a_killed_training_resumes_to_the_same_weights(category: CategoryData, t
     assert not paths.training.exists()
 
 
+def test_noise_on_the_ranks_changes_what_is_learned(
+    category: CategoryData, trained: Path, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(TRAIN, rank_noise=1.0)
+    model = train(category, Workspace(tmp_path).category("cells"), MODEL, SYNTHESIS, config).model
+    assert model.rrs.rank_factors is None
+    name = "discriminator.reduce.0.weight"
+    assert not torch.equal(model.state_dict()[name], weights(trained)[name])
+
+
 def test_a_finished_training_is_not_overwritten_unasked(category: CategoryData, trained: Path) -> None:
     paths = Workspace(trained).category("cells")
     before = weights(trained)
