@@ -155,7 +155,7 @@ def source_option(explanation: str) -> Callable[[_Command], _Command]:
         multiple=True,
         callback=_joined,
         metavar="NAME[:WEIGHT]",
-        help=f"{explanation} patches, bends, cutpaste[=rectangle|scar], scratches, nsa[=mvtec/screw], "
+        help=f"{explanation} patches, bends, chips, cutpaste[=rectangle|scar], scratches, nsa[=mvtec/screw], "
         "textures=FOLDER, sia=FOLDER; joined by commas, or repeat the option.",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from realnet_edge.synthesis.base import AnomalySource, Synthetic, blend, visible_difference
 from realnet_edge.synthesis.bends import BendSource
+from realnet_edge.synthesis.chips import ChipSource
 from realnet_edge.synthesis.cutpaste import CutPasteSource
 from realnet_edge.synthesis.foreground import ForegroundRule, foreground_mask
 from realnet_edge.synthesis.foreground_choice import (
@@ -27,6 +28,7 @@ __all__ = [
     "PRESETS",
     "AnomalySource",
     "BendSource",
+    "ChipSource",
     "CutPasteSource",
     "ForegroundRule",
     "MixtureSource",

@@ -46,16 +46,30 @@ class BendSource:
             enough = np.count_nonzero(made.mask) >= MIN_PIXELS
             return bool(enough and visible_difference(image, made.image, made.mask) >= CLEAR_LEVELS)
 
-        return draw_until(clear, ATTEMPTS, lambda: _bend(image, foreground, rng))
+        return draw_until(
+            clear, ATTEMPTS, lambda: bend(image, foreground, random_point(foreground, rng), RADIUS, rng)
+        )
 
 
-def _bend(
-    image: npt.NDArray[np.uint8], foreground: npt.NDArray[np.bool_], rng: np.random.Generator
+def bend(
+    image: npt.NDArray[np.uint8],
+    foreground: npt.NDArray[np.bool_],
+    point: tuple[int, int],
+    radii: tuple[float, float],
+    rng: np.random.Generator,
 ) -> Synthetic:
-    """Displace once."""
+    """Displace the image once, about that (row, column).
+
+    Args:
+        image: (H, W, 3) uint8.
+        foreground: (H, W) bool.
+        point: centre of the disc.
+        radii: its smallest and largest radius, in pixels of a 256-pixel image, log-uniform.
+        rng: all randomness comes from it.
+    """
     height, width = foreground.shape
-    row, column = random_point(foreground, rng)
-    radius = float(np.exp(rng.uniform(*np.log(RADIUS)))) * unit_length(image.shape)
+    row, column = point
+    radius = float(np.exp(rng.uniform(*np.log(radii)))) * unit_length(image.shape)
     rows = slice(max(0, int(row - radius)), min(height, int(row + radius) + 2))
     columns = slice(max(0, int(column - radius)), min(width, int(column + radius) + 2))
     y, x = np.meshgrid(

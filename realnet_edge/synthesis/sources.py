@@ -11,6 +11,7 @@ import numpy.typing as npt
 from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.synthesis.base import AnomalySource, Synthetic, blend, visible_difference
 from realnet_edge.synthesis.bends import BendSource
+from realnet_edge.synthesis.chips import ChipSource
 from realnet_edge.synthesis.cutpaste import CutPasteSource
 from realnet_edge.synthesis.donors import Images
 from realnet_edge.synthesis.foreground import ForegroundRule
@@ -99,6 +100,8 @@ def make_source(
             return NsaSource(train_images, donor_size or shape, rule, part.choice)
         if part.name == "bends":
             return BendSource()
+        if part.name == "chips":
+            return ChipSource()
         if part.name == "cutpaste":
             return CutPasteSource(part.choice)
         if part.name == "scratches":
@@ -122,7 +125,7 @@ def synthesise(
     or whose masked pixels change by less than 6 grey levels on average, is drawn again, up to 5
     times; then the most visible of them is taken, or, if nothing changed in any, a blob of the
     foreground shifted by 60 grey levels. Textures label the whole blended mask, as the paper does;
-    patches, bends and CutPaste label only the part that changed, and its close surroundings.
+    patches, bends, chips and CutPaste label only the part that changed, and its close surroundings.
 
     Args:
         image: (H, W, 3) uint8 RGB, normal.

@@ -10,7 +10,7 @@ from realnet_edge.config import DEFAULT_SOURCE
 from realnet_edge.errors import ConfigError
 
 # Those that need nothing but the category's own images.
-OWN_SOURCES = ("patches", "bends", "cutpaste", "scratches", "nsa")
+OWN_SOURCES = ("patches", "bends", "chips", "cutpaste", "scratches", "nsa")
 # What follows a name after "=": a folder, or one of a source's own choices, which can be left out.
 FOLDER_SOURCES = ("textures", "sia")
 CHOICES = {"cutpaste": "rectangle|scar", "nsa": "PUBLISHED"}

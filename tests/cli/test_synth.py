@@ -48,11 +48,11 @@ def test_preview_writes_a_sheet_and_says_what_it_chose(data: Path, tmp_path: Pat
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     assert document["foreground"]["polarity"] == "dark"
-    assert document["sources"] == ["patches", "bends", "cutpaste", "scratches", "nsa"]
+    assert document["sources"] == ["patches", "bends", "chips", "cutpaste", "scratches", "nsa"]
     assert document["images"] == 4
     assert "separability" in result.stderr
     with Image.open(out) as sheet:
-        assert sheet.size == (6 * 64 + 5 * 6, 24 + 5 * (24 + 4 * 64 + 3 * 6))
+        assert sheet.size == (6 * 64 + 5 * 6, 24 + 6 * (24 + 4 * 64 + 3 * 6))
     assert list(out.parent.iterdir()) == [out]
 
 
@@ -89,7 +89,7 @@ def test_tiles_are_shown_in_place_of_images(
     assert (document["tiles"], document["tile_overlap"]) == (expected, overlap)
     cells = 6 + (expected != [1, 1])
     with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.size == (cells * 64 + (cells - 1) * 6, 24 + 5 * (24 + 2 * 64 + 6))
+        assert sheet.size == (cells * 64 + (cells - 1) * 6, 24 + 6 * (24 + 2 * 64 + 6))
 
 
 @pytest.mark.parametrize(

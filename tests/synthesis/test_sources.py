@@ -23,7 +23,7 @@ from realnet_edge.synthesis import (
 )
 from realnet_edge.synthesis.specification import FOLDER_SOURCES, OWN_SOURCES
 
-SPECS = ("patches", "bends", "cutpaste", "scratches", "nsa", "textures", "sia")
+SPECS = ("patches", "bends", "chips", "cutpaste", "scratches", "nsa", "textures", "sia")
 RULE = ForegroundRule.parse("otsu:dark:2:2")
 
 
@@ -61,9 +61,9 @@ def test_samples_are_visible_and_marked(
 ) -> None:
     source = build(spec, bar_images, texture_folder)
     rng = np.random.default_rng(0)
-    # CutPaste may overlap the outline; bends move it, by up to 0.65 of a radius of 28 pixels in 256; NSA
+    # CutPaste may overlap the outline; bends and chips move it, by up to 0.65 of 28 pixels in 256; NSA
     # brings an outline along, within patches of up to 0.4 of the image.
-    margin = {"cutpaste": round(0.03 * 96), "bends": 7, "nsa": round(0.4 * 128)}.get(spec, 0)
+    margin = {"cutpaste": round(0.03 * 96), "bends": 7, "chips": 7, "nsa": round(0.4 * 128)}.get(spec, 0)
     for image in bar_images * 6:
         before = image.copy()
         foreground = foreground_mask(image, RULE)

@@ -36,7 +36,7 @@ def test_what_is_written_reads_the_same(spec: str) -> None:
     ("spec", "named"),
     [
         ("paches:1", "paches"),
-        ("", "patches, bends, cutpaste"),
+        ("", "patches, bends, chips, cutpaste"),
         ("patches=/somewhere:1", "patches=/somewhere"),
         ("nsa=:1", "nsa="),
         ("textures:1", "textures=FOLDER"),
