@@ -131,8 +131,8 @@ def test_a_model_stored_before_there_were_tiles_sees_the_whole_image() -> None:
 
 def test_a_training_stored_before_newer_settings_did_without_them() -> None:
     document = TrainConfig().to_dict()
-    del document["ema"], document["rank_noise"]
-    assert TrainConfig.from_dict(document) == TrainConfig(ema=0.0, rank_noise=0.0)
+    del document["ema"], document["rank_noise"], document["joint"]
+    assert TrainConfig.from_dict(document) == TrainConfig(ema=0.0, rank_noise=0.0, joint=True)
 
 
 def test_tiles_decide_the_size_of_the_input() -> None:

@@ -213,6 +213,11 @@ _TRAINING = (
         help="Exchange residual planes that rank alike at random, such as 0.1, so that rounding in engines "
         "matters less; 0 for never.",
     ),
+    click.option(
+        "--joint/--no-joint",
+        default=None,
+        help="Let the segmentation loss train the reconstruction, too, as published.",
+    ),
     click.option("--workers", type=int, help="Processes that synthesise anomalies."),
     click.option("--threads", type=int, help="Threads of PyTorch; 0 for all cores."),
     click.option(

@@ -15,7 +15,7 @@ DEVICES = ("auto", "cpu", "cuda")
 # inspect parts never does.
 CHECKPOINT_BY = ("validation", "test-set")
 # What a stored `TrainConfig` means that was written before these settings existed.
-UNSTORED: dict[str, Any] = {"ema": 0.0, "rank_noise": 0.0}
+UNSTORED: dict[str, Any] = {"ema": 0.0, "rank_noise": 0.0, "joint": True}
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,9 @@ class TrainConfig:
             standard deviation of their logarithm, so that 0.1 means about a tenth. An engine's rounding
             exchanges planes that rank alike; a discriminator that has seen them exchanged minds it less.
             0 ranks them as they are, as published.
+        joint: the segmentation loss trains the U-Nets, too, by way of their residuals, as published. Without
+            it the reconstruction loss alone does. Where a U-Net has one norm group, the published way can
+            blow up its trunk until nothing of its skips is left, and what it reconstructs stays poor.
     """
 
     steps: int = 20000
@@ -79,6 +82,7 @@ class TrainConfig:
     feature_cache: int = 2048
     ema: float = 0.0
     rank_noise: float = 0.0
+    joint: bool = True
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "validate_every", "afs_batches", "accumulate"):

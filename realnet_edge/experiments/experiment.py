@@ -50,6 +50,7 @@ class Change:
         schedule: as `TrainConfig.schedule`.
         ema: as `TrainConfig.ema`; None leaves it.
         rank_noise: as `TrainConfig.rank_noise`; None leaves it.
+        joint: as `TrainConfig.joint`; None leaves it.
 
     Raises:
         ConfigError: no such mode, or a retention that belongs to none or is out of range.
@@ -74,6 +75,7 @@ class Change:
     schedule: str = ""
     ema: float | None = None
     rank_noise: float | None = None
+    joint: bool | None = None
 
     def __post_init__(self) -> None:
         if self.rrs not in ("", *RRS_MODES):

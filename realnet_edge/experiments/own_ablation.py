@@ -9,6 +9,7 @@ from realnet_edge.experiments.experiment import Change, Experiment, Row
 from realnet_edge.experiments.paper_figures import Published
 
 _BASE = "base"
+_WITH_CHIPS = "patches:0.3,bends:0.2,cutpaste:0.15,scratches:0.15,chips:0.2"
 
 
 def _row(name: str, label: str, change: Change) -> Row:
@@ -30,10 +31,12 @@ ABLATION = Experiment(
         _row("cutpaste", "CutPaste alone", Change(source="cutpaste:1")),
         _row("no-bends", "without bends", Change(without_source="bends")),
         _row("no-scratches", "without scratches", Change(without_source="scratches")),
+        _row("chips", "a fifth of the anomalies at the outline (chips)", Change(source=_WITH_CHIPS)),
         _row("no-noise", "without noise on the images", Change(noise=0.0)),
         _row("constant-rate", "constant learning rate", Change(schedule="constant")),
         _row("ema", "weights averaged, EMA 0.998", Change(ema=0.998)),
         _row("rank-noise", "residual planes exchanged in training, spread 0.1", Change(rank_noise=0.1)),
+        _row("not-joint", "segmentation loss kept from the U-Nets", Change(joint=False)),
         _row("score-order", "RRS planes in order of their score", Change(rrs_order="score")),
         _row("larger", "images 320x320", Change(image_size=320)),
     ),

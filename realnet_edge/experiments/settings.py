@@ -109,6 +109,7 @@ def _train(base: TrainConfig, change: Change) -> TrainConfig:
         schedule=change.schedule or base.schedule,
         ema=base.ema if change.ema is None else change.ema,
         rank_noise=base.rank_noise if change.rank_noise is None else change.rank_noise,
+        joint=base.joint if change.joint is None else change.joint,
     )
 
 

@@ -95,10 +95,16 @@ class RealNet(nn.Module):
         """From images (N, 3, S, S) that `inputs` normalised to logits."""
         return self.from_selected(self.select(images))
 
-    def from_selected(self, selected: list[Tensor]) -> RealNetOutput:
-        """The trained part of the network, from selected features to logits."""
+    def from_selected(self, selected: list[Tensor], joint: bool = True) -> RealNetOutput:
+        """The trained part of the network, from selected features to logits.
+
+        Args:
+            selected: features of each block.
+            joint: gradients of the logits reach the U-Nets, as published.
+        """
         reconstructed = [unet(block) for unet, block in zip(self.reconstruction, selected, strict=True)]
-        planes, indices = self.rrs(selected, reconstructed, self.discriminator.dtype)
+        compared = reconstructed if joint else [block.detach() for block in reconstructed]
+        planes, indices = self.rrs(selected, compared, self.discriminator.dtype)
         return RealNetOutput(self.discriminator(planes), indices, selected, reconstructed)
 
 

@@ -41,14 +41,17 @@ class BendSource:
         on average (a flat area that is bent stays flat); the last draw is returned whatever its mask
         holds (`synthesise` deals with an empty one).
         """
-
-        def clear(made: Synthetic) -> bool:
-            enough = np.count_nonzero(made.mask) >= MIN_PIXELS
-            return bool(enough and visible_difference(image, made.image, made.mask) >= CLEAR_LEVELS)
-
         return draw_until(
-            clear, ATTEMPTS, lambda: bend(image, foreground, random_point(foreground, rng), RADIUS, rng)
+            lambda made: is_clear(image, made),
+            ATTEMPTS,
+            lambda: bend(image, foreground, random_point(foreground, rng), RADIUS, rng),
         )
+
+
+def is_clear(image: npt.NDArray[np.uint8], made: Synthetic) -> bool:
+    """Whether at least 4 pixels changed, and the marked ones by 8 grey levels or more on average."""
+    enough = np.count_nonzero(made.mask) >= MIN_PIXELS
+    return bool(enough and visible_difference(image, made.image, made.mask) >= CLEAR_LEVELS)
 
 
 def bend(

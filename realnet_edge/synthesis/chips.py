@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from realnet_edge.synthesis.base import Synthetic, blend, draw_until, visible_difference, where_changed
-from realnet_edge.synthesis.bends import bend
-from realnet_edge.synthesis.perlin import MIN_PIXELS
+from realnet_edge.synthesis.base import Synthetic, blend, draw_until, where_changed
+from realnet_edge.synthesis.bends import ATTEMPTS, bend, is_clear
 from realnet_edge.synthesis.shapes import random_point, unit_length
 
 MISSING_SHARE = 0.4
@@ -33,8 +32,6 @@ RIM_LEVELS = (10.0, 60.0)
 # What differs less from the surroundings is no material; nor is what differs less than half as much as most.
 MATERIAL_LEVELS = 8.0
 VISIBLE_LEVELS = 6
-CLEAR_LEVELS = 8.0
-ATTEMPTS = 8
 
 
 class ChipSource:
@@ -54,17 +51,13 @@ class ChipSource:
         part = _grown(foreground)
         whole = bool(part.all())
 
-        def clear(made: Synthetic) -> bool:
-            enough = np.count_nonzero(made.mask) >= MIN_PIXELS
-            return bool(enough and visible_difference(image, made.image, made.mask) >= CLEAR_LEVELS)
-
         def draw() -> Synthetic:
             point = _weighted_point(foreground, likelihood, rng)
             if rng.random() < MISSING_SHARE and not whole:
                 return _missing(image, foreground, part, point, rng)
             return bend(image, foreground, point, BEND_RADIUS, rng)
 
-        return draw_until(clear, ATTEMPTS, draw)
+        return draw_until(lambda made: is_clear(image, made), ATTEMPTS, draw)
 
 
 def ends(foreground: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:

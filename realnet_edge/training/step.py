@@ -23,12 +23,14 @@ class BatchLosses(nn.Module):
     Args:
         model: the network.
         compute: device and arithmetic.
+        joint: as `TrainConfig.joint`.
     """
 
-    def __init__(self, model: RealNet, compute: Compute) -> None:
+    def __init__(self, model: RealNet, compute: Compute, joint: bool = True) -> None:
         super().__init__()
         self.model = model
         self.compute = compute
+        self.joint = joint
         self.cached: NormalFeatures | None = None
         self._features_of: FrozenFeatures | None = None
 
@@ -42,7 +44,7 @@ class BatchLosses(nn.Module):
                 mixed = block.clone(memory_format=self.compute.unet_format)
                 mixed[batch.carries.to(block.device)] = changed
                 selected.append(mixed)
-            output = self.model.from_selected(selected)
+            output = self.model.from_selected(selected, self.joint)
         return torch.stack(losses(output, normal, batch.mask.to(self.compute.device)))
 
     def _features(self, batch: Batch) -> tuple[list[Tensor], list[Tensor]]:
@@ -80,7 +82,7 @@ class Step:
             fused=True,
         )
         self.scaler = compute.scaler()
-        self._batch_losses = BatchLosses(model, compute)
+        self._batch_losses = BatchLosses(model, compute, config.joint)
         self._losses: nn.Module = self._batch_losses
         if config.compile:
             # What has a fixed shape; in between, samples are picked by their flags.

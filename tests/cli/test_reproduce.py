@@ -67,6 +67,7 @@ OPTIONS = [
     ("train", "--statistics-batches", "2", {"statistics_batches": 2}),
     ("train", "--ema", "0", {"ema": 0.0}),
     ("train", "--rank-noise", "0.2", {"rank_noise": 0.2}),
+    ("train", "--no-joint", None, {"joint": False}),
     ("train", "--workers", "3", {"workers": 3}),
     ("train", "--threads", "1", {"threads": 1}),
     ("train", "--precision", "bf16", {"precision": "bf16"}),
@@ -148,7 +149,7 @@ def test_the_ablation_starts_from_its_own_preset(part: Path, tmp_path: Path) -> 
     arguments += ["--workspace", str(tmp_path / "ws"), "--rotate", "180", "--steps", "7", "--minutes", "3"]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 0, result.stderr
-    assert result.stderr.count("to do ") == 14
+    assert result.stderr.count("to do ") == 16
     assert "to do        weights averaged, EMA 0.998, part, seed 0" in result.stderr
     assert "not available" not in result.stderr
     found = json.loads(result.stdout)

@@ -91,6 +91,7 @@ TRAIN_OPTIONS = [
     ("--statistics-batches", "2", {"statistics_batches": 2}),
     ("--ema", "0.99", {"ema": 0.99}),
     ("--rank-noise", "0.2", {"rank_noise": 0.2}),
+    ("--no-joint", None, {"joint": False}),
     ("--seed", "17", {"seed": 17}),
     ("--workers", "3", {"workers": 3}),
     ("--threads", "1", {"threads": 1}),

@@ -155,7 +155,8 @@ def test_the_key_is_of_what_decides_the_result(cells: CategoryData, tiny: Settin
 
 def test_rows_from_before_newer_settings_still_count(cells: CategoryData, tiny: Settings) -> None:
     document = tiny.to_dict()
-    del document["train"]["ema"], document["train"]["rank_noise"], document["train"]["workers"]
+    for name in ("ema", "rank_noise", "joint", "workers"):
+        del document["train"][name]
     document |= {"category": "cells", "root": str(cells.root.resolve()), "weights": ""}
     written = sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
     assert written.startswith(Run(EXPERIMENTS["table1"].rows[-1], cells, tiny, None).key)

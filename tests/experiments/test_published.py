@@ -184,10 +184,14 @@ ABLATED = {
     "cutpaste": {"synthesis.source": "cutpaste:1"},
     "no-bends": {"synthesis.source": "patches:0.4,cutpaste:0.2,scratches:0.2"},
     "no-scratches": {"synthesis.source": "patches:0.4,bends:0.2,cutpaste:0.2"},
+    "chips": {
+        "synthesis.source": "patches:0.3,bends:0.2,cutpaste:0.15,scratches:0.15,chips:0.2",
+    },
     "no-noise": {"synthesis.noise": 0.0},
     "constant-rate": {"train.schedule": "constant"},
     "ema": {"train.ema": 0.998},
     "rank-noise": {"train.rank_noise": 0.1},
+    "not-joint": {"train.joint": False},
     "score-order": {"model.rrs_order": "score"},
     "larger": {"model.image_size": 320, "model.attention_limit": 400},
 }

@@ -43,7 +43,7 @@ def test_a_training_from_before_there_were_tiles_goes_on(paths: CategoryPaths) -
 
 
 def test_a_training_from_before_newer_settings_goes_on(paths: CategoryPaths) -> None:
-    without = {**SETTINGS, "train": {**SETTINGS["train"], "ema": 0.0, "rank_noise": 0.0}}
+    without = {**SETTINGS, "train": {**SETTINGS["train"], "ema": 0.0, "rank_noise": 0.0, "joint": True}}
     assert refuse_to_lose(paths, without, resume=True, overwrite=False) == SETTINGS
     averaged = {**SETTINGS, "train": {**SETTINGS["train"], "ema": 0.9}}
     with pytest.raises(CheckpointError, match=r"ema was 0\.0, is 0\.9"):

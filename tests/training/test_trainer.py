@@ -233,6 +233,22 @@ def test_a_killed_training_resumes_to_the_same_weights(category: CategoryData, t
     assert not paths.training.exists()
 
 
+def test_without_joint_training_the_segmentation_loss_trains_no_reconstruction(
+    category: CategoryData, trained: Path, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(TRAIN, joint=False)
+    model = train(category, Workspace(tmp_path).category("cells"), MODEL, SYNTHESIS, config).model
+    apart, joint = model.state_dict(), weights(trained)
+    assert not torch.equal(apart["reconstruction.0.out.2.weight"], joint["reconstruction.0.out.2.weight"])
+    images = torch.zeros(2, 3, MODEL.image_size, MODEL.image_size).uniform_(-1, 1)
+    selected = model.select(images)
+    for reaches in (False, True):
+        model.zero_grad(set_to_none=True)
+        model.from_selected(selected, joint=reaches).logits.square().sum().backward()
+        assert all((p.grad is not None) == reaches for p in model.reconstruction.parameters())
+        assert all(p.grad is not None for p in model.discriminator.parameters())
+
+
 def test_noise_on_the_ranks_changes_what_is_learned(
     category: CategoryData, trained: Path, tmp_path: Path
 ) -> None:
