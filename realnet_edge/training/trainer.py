@@ -22,6 +22,7 @@ from realnet_edge.training.features import normal_features
 from realnet_edge.training.loop import Listeners, Loop, copy_state
 from realnet_edge.training.memory import keep_freed_memory
 from realnet_edge.training.preparation import Prepared, fit_features, prepare
+from realnet_edge.training.reconstructions import unreconstructed, warning
 from realnet_edge.training.resuming import discard_leftovers, refuse_changed_images, refuse_to_lose
 from realnet_edge.training.state import Progress, load_training_state
 from realnet_edge.training.step import Step
@@ -98,6 +99,9 @@ def train(
         loop = _begin(prepared, config, settings, paths, resume, compute, heard, group)
         loop.run()
         prepared.model.load_state_dict(loop.best)
+        shares = unreconstructed(prepared.model, prepared.validation, config.batch)
+        if (poor := warning(shares)) is not None:
+            heard.say(poor)
         splits = settings.pop("splits")
         checkpoint = Checkpoint(
             model=prepared.model.eval(),
@@ -111,6 +115,7 @@ def train(
                 "processes": group.size,
                 "stopped": loop.stopped,
                 **_summary(loop.progress),
+                "unreconstructed": [round(share, 4) for share in shares],
                 "versions": _versions(),
             },
         )
