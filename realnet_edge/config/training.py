@@ -57,8 +57,8 @@ class TrainConfig:
             exchanges planes that rank alike; a discriminator that has seen them exchanged minds it less.
             0 ranks them as they are, as published.
         joint: the segmentation loss trains the U-Nets, too, by way of their residuals, as published. Without
-            it the reconstruction loss alone does. Where a U-Net has one norm group, the published way can
-            blow up its trunk until nothing of its skips is left, and what it reconstructs stays poor.
+            it the reconstruction loss alone does. With the published way the trunk of a U-Net of one norm
+            group has been seen to blow up until nothing of its skips was left (`unreconstructed`).
     """
 
     steps: int = 20000

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realnet_edge.synthesis.base import Synthetic, blend, draw_until, where_changed
-from realnet_edge.synthesis.bends import ATTEMPTS, bend, is_clear
+from realnet_edge.synthesis.bends import ATTEMPTS, VISIBLE_LEVELS, bend, is_clear
 from realnet_edge.synthesis.shapes import random_point, unit_length
 
 MISSING_SHARE = 0.4
@@ -31,7 +31,6 @@ RIM_SHARE = 0.5
 RIM_LEVELS = (10.0, 60.0)
 # What differs less from the surroundings is no material; nor is what differs less than half as much as most.
 MATERIAL_LEVELS = 8.0
-VISIBLE_LEVELS = 6
 
 
 class ChipSource:
@@ -102,13 +101,12 @@ def _missing(
     # Shadow beside the part stays: what is around cannot know how it would fall then.
     difference = np.abs(image - empty).max(axis=2)
     different = difference > max(MATERIAL_LEVELS, 0.5 * float(np.median(difference[foreground])))
-    material = np.asarray(cv2.dilate(different.view(np.uint8), np.ones((3, 3), np.uint8)), np.float32)
+    material = _dilated(different, 3).astype(np.float32)
     alpha = _cut(part, point, rng) * np.asarray(cv2.GaussianBlur(material, (0, 0), 0.7))
     result = blend(image, empty, alpha, 1.0)
     touched = alpha > 0.0
     if rng.random() < RIM_SHARE:
-        beside = np.asarray(cv2.dilate(touched.view(np.uint8), np.ones((3, 3), np.uint8))) > 0
-        rim = beside & ~touched & part & different
+        rim = _dilated(touched, 3) & ~touched & part & different
         darker = result - np.float32(rng.uniform(*RIM_LEVELS))
         result = blend(result, darker.astype(np.float32), rim, 1.0)
         touched |= rim
@@ -117,8 +115,12 @@ def _missing(
 
 def _grown(foreground: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """The foreground and a little more: what a rough one leaves of an outline would stay behind as specks."""
-    side = 2 * max(1, round(GROWN * unit_length(foreground.shape))) + 1
-    return np.asarray(cv2.dilate(foreground.view(np.uint8), np.ones((side, side), np.uint8))) > 0
+    return _dilated(foreground, 2 * max(1, round(GROWN * unit_length(foreground.shape))) + 1)
+
+
+def _dilated(mask: npt.NDArray[np.bool_], side: int) -> npt.NDArray[np.bool_]:
+    """The mask grown by a square of that many pixels a side."""
+    return np.asarray(cv2.dilate(mask.view(np.uint8), np.ones((side, side), np.uint8))) > 0
 
 
 def _cut(

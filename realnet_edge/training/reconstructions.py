@@ -1,8 +1,8 @@
 """Whether every U-Net has learned to reconstruct: one that has not spoils the model without stopping it.
 
-A U-Net with one norm group is blind to how large its trunk is. Pushed by the segmentation loss it can grow a
-hundred thousandfold; beside it nothing of the skips is left, and the block stays at half of its variance
-(seen on screw with the preset `edge`, seed 0: 50% of the coarsest block, 2% of the others).
+A U-Net with one norm group is blind to how large its trunk is. Once, on screw with the preset `edge`, one
+grew a hundred thousandfold: beside it nothing of the skips was left, and 50% of the coarsest block's variance
+stayed, about 2% of the others'. The segmentation loss is the likely push: without it, it was not seen.
 """
 
 from __future__ import annotations
@@ -55,6 +55,6 @@ def warning(shares: Sequence[float]) -> str | None:
     named = ", ".join(f"{n + 1} of {len(shares)} ({100 * shares[n]:.0f}%)" for n in poor)
     return (
         f"Warning: the reconstruction leaves much of block {named} while the best one leaves "
-        f"{100 * min(shares):.0f}%: its U-Net has not learned, and more steps seldom mend that. Train with "
+        f"{100 * min(shares):.0f}%: its U-Net has not learned. If it was not for want of steps, train with "
         "--no-joint, another --seed or a lower --learning-rate, and --overwrite."
     )

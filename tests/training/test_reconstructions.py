@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -86,7 +85,7 @@ def test_a_training_records_what_is_left_and_warns(
     said: list[str] = []
     paths = Workspace(tmp_path).category("cells")
     monkeypatch.setattr("realnet_edge.training.reconstructions.POOR_RATIO", 0.5)
-    train(category, paths, MODEL, SYNTHESIS, dataclasses.replace(TRAIN), listeners=Listeners(say=said.append))
+    train(category, paths, MODEL, SYNTHESIS, TRAIN, listeners=Listeners(say=said.append))
     left = load_checkpoint(paths.checkpoint).training["unreconstructed"]
     assert len(left) == 2
     assert all(share > 0.25 for share in left)
