@@ -111,7 +111,8 @@ def test_another_seed_is_another_training(
 def test_parts_of_a_batch_have_the_gradients_of_the_whole(bolt: CategoryData) -> None:
     found = []
     for accumulate in (1, 2):
-        config = dataclasses.replace(TRAIN, accumulate=accumulate)
+        # A processor that computes in bf16 takes that by itself, and its rounding is above these bounds.
+        config = dataclasses.replace(TRAIN, accumulate=accumulate, precision="fp32")
         torch.manual_seed(0)
         model = NoisePredictor(MODEL)
         torch.nn.init.normal_(model.unet.conv_out.weight)
