@@ -21,7 +21,8 @@ class EngineGraph(nn.Module):
     """RealNet with normalisation, anomaly map and image score inside; no tracing hacks in the model itself.
 
     Images are normalised whole and cut into the tiles of `ModelConfig.grid`; the score is that of the map
-    which the tiles' maps make together.
+    which the tiles' maps make together. Where parts are aligned, the network sees a strip of each image: the
+    score is that of the strip's map, which then is turned back into the image.
 
     Args:
         model: in evaluation mode.
@@ -34,6 +35,8 @@ class EngineGraph(nn.Module):
         self.model = model
         self.score_rule = score_rule
         self.stages = stages
+        # Read here: a tracer sees no values.
+        self.shrink = 1 if model.alignment is None else model.alignment.shrink
 
     @property
     def stage_names(self) -> tuple[str, ...]:
@@ -56,13 +59,17 @@ class EngineGraph(nn.Module):
             (N, tiles * k), a tile's after the other's: plane c of tile t is t * planes + c. With `stages`
             also the tensors of `stage_names`, of N * tiles each.
         """
-        grid = self.model.config.grid
-        tiles = cut(self.model.inputs(image), grid)
+        grid, alignment = self.model.config.grid, self.model.alignment
+        pose = None if alignment is None else alignment.pose(image)
+        seen = image if alignment is None or pose is None else alignment(image, pose, self.shrink)
+        tiles = cut(self.model.inputs(seen), grid)
         taps = self.model.backbone(tiles)
         output = self.model.from_selected(self.model.select_from(taps))
         # A sigmoid ends within [0, 1] but for rounding; thresholds and readers rely on the range.
         maps = stitch(resized_map(output.logits, tiles.shape[-2:]), grid).clamp(0.0, 1.0)
         scores = pooled_score(maps, self.score_rule)
+        if alignment is not None and pose is not None:
+            maps = alignment.back(maps, pose).clamp(0.0, 1.0)
         chosen = output.rrs_indices.to(torch.int32)
         if grid.count > 1:
             planes = sum(self.model.config.planes)

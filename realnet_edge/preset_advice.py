@@ -103,7 +103,7 @@ def _short(situation: Situation, train: TrainConfig) -> str:
 
 
 def _enlarged(situation: Situation, model: ModelConfig) -> str:
-    if situation.size is None or model.grid.count > 1:
+    if situation.size is None or model.grid.count > 1 or model.align:
         return ""
     shrunk = shrinkage(situation.size, model.input_size)
     multiple = model.size_multiple

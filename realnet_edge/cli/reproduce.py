@@ -160,7 +160,7 @@ def command(
     preset_name = preset_name or experiment.preset
     request = Request(
         data=data,
-        base=Settings(*settings_of(preset(preset_name), given)),
+        base=Settings(*settings_of(preset(preset_name), given), align=preset(preset_name).align),
         categories=categories,
         seeds=seeds,
         textures=textures,

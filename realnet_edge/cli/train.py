@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from realnet_edge.backbones import BACKBONES
+from realnet_edge.cli.align import OFF, align_option, with_alignment
 from realnet_edge.cli.options import (
     category_option,
     data_option,
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
 )
 @click.option("--image-size", type=int, help="Side in pixels of the square the network sees: input or tile.")
 @tile_options
+@align_option
 @click.option(
     "--match-exposure/--no-match-exposure",
     default=None,
@@ -154,6 +156,7 @@ def command(
         raise ConfigError("--resume and --overwrite contradict each other: give one of them.")
     given = {key: value for key, value in changes.items() if value is not None}
     tiles, overlap = given.pop("tiles", None), given.pop("tile_overlap", None)
+    align = given.pop("align", None)
     paths = Workspace(workspace).category(category)
     name = chosen_preset(preset_name, paths, resume)
     model, synthesis, config = settings_of(preset(name), given)
@@ -163,7 +166,8 @@ def command(
     # Torch takes seconds to import: what is wrong with the folders is told before.
     found = load_category(data, category)
     seen = see_images(found.train, synthesis.foreground)
-    model, advice = _suggest_tiles(model, seen, tiles, overlap)
+    by_default = preset(name).align and tiles is None and not found.parts
+    model, advice = _geometry(model, seen, found.train, (align, by_default), (tiles, overlap))
     from realnet_edge.training import Listeners, train
     from realnet_edge.training.distributed import environment_group
 
@@ -207,6 +211,33 @@ def _introduce(preset: str, gaps: Sequence[str], advice: Sequence[str]) -> None:
     for line in [preset, *(f"Warning: {gap}" for gap in gaps), *advice]:
         if line:
             say(line)
+
+
+def _geometry(
+    model: ModelConfig,
+    seen: SeenImages,
+    paths: Sequence[Path],
+    align: tuple[tuple[int, int] | str | None, bool],
+    tiles: tuple[tuple[int, int] | str | None, int | None],
+) -> tuple[ModelConfig, list[str]]:
+    """The model with aligned parts or tiles, as they are wished for or the images ask, and what to say of it.
+
+    Args:
+        align: what `--align` says, and whether parts are aligned without it where images allow.
+        tiles: what `--tiles` and `--tile-overlap` say.
+
+    Raises:
+        ConfigError: both are wished for, or sizes are not valid.
+        DataError: parts that shall be aligned cannot be.
+    """
+    wanted, by_default = align
+    if wanted not in (None, OFF) and tiles[0] is not None:
+        raise ConfigError("--align and --tiles contradict each other: a strip is not cut. Give one of them.")
+    model, lines = with_alignment(model, wanted, by_default, paths)
+    if model.align:
+        return model, lines
+    model, advice = _suggest_tiles(model, seen, *tiles)
+    return model, lines + advice
 
 
 def _suggest_tiles(

@@ -86,6 +86,8 @@ def _model_config(base: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
         "attention_limit",
         "rrs_order",
         "selection",
+        "align",
+        "align_from",
     )
     settings = {**{key: getattr(base, key) for key in kept}, **changes}
     return ModelConfig.for_backbone(**{**settings, "backbone": backbone})

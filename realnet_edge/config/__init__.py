@@ -11,11 +11,11 @@ from realnet_edge.config.architecture import (
 )
 from realnet_edge.config.camera import BATCH_WAIT_MS, CAMERA_TIMEOUT_S
 from realnet_edge.config.model import (
-    BEFORE_TILES,
     RRS_ORDERS,
     SCORE_RULES,
     SCORE_WINDOW,
     SELECTIONS,
+    UNSTORED_MODEL,
     ModelConfig,
 )
 from realnet_edge.config.synthesis import (
@@ -33,7 +33,6 @@ from realnet_edge.config.training import (
 __all__ = [
     "ARCHITECTURES",
     "BATCH_WAIT_MS",
-    "BEFORE_TILES",
     "CAMERA_TIMEOUT_S",
     "CHECKPOINT_BY",
     "DEFAULT_SOURCE",
@@ -44,6 +43,7 @@ __all__ = [
     "SCORE_WINDOW",
     "SELECTIONS",
     "UNSTORED",
+    "UNSTORED_MODEL",
     "ModelConfig",
     "SynthesisConfig",
     "TrainConfig",

@@ -12,6 +12,9 @@ from realnet_edge.config.storing import require
 # Names of the published structures; any other grouping of taps is given as numbers.
 ARCHITECTURES = ("A", "B", "C")
 
+# Cells that an image's longer side is divided into at most, to find the part in it.
+MAX_CELLS = 128
+
 _Item = TypeVar("_Item")
 
 
@@ -36,6 +39,11 @@ def blocks_of(architecture: str, taps: int) -> tuple[int, ...]:
         return (taps,)
     require(taps >= 3, "taps", taps, "at least 3 for architecture C")
     return (2, taps - 2)
+
+
+def cell_size(size: tuple[int, int]) -> int:
+    """Side in pixels of the cells that an image of (height, width) is divided into to find its part."""
+    return math.ceil(max(size) / MAX_CELLS)
 
 
 def multiple_of(stride: int) -> int:

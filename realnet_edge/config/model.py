@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from realnet_edge.backbones import BACKBONES, DEFAULT_PLANES
-from realnet_edge.config.architecture import grouped, multiple_of, norm_groups
+from realnet_edge.config.architecture import cell_size, grouped, multiple_of, norm_groups
 from realnet_edge.config.storing import from_dict, require, to_dict
 from realnet_edge.tiles import TileGrid
 
@@ -16,7 +17,7 @@ SCORE_WINDOW = 16
 RRS_ORDERS = ("score", "plane")
 SELECTIONS = ("afs", "random", "projection")
 # What a stored `ModelConfig` means that was written before these settings existed.
-BEFORE_TILES: dict[str, Any] = {"tiles": [1, 1], "tile_overlap": 0}
+UNSTORED_MODEL: dict[str, Any] = {"tiles": [1, 1], "tile_overlap": 0, "align": [], "align_from": []}
 
 _Item = TypeVar("_Item")
 
@@ -54,6 +55,10 @@ class ModelConfig:
             see `input_size`. (1, 1), as published, is the image as a whole.
         tile_overlap: pixels of the input that neighbouring tiles share; over them one tile's anomaly map
             fades into the next one's.
+        align: (height, width) in pixels of the strip along the part's main axis that the network sees instead
+            of the image: `realnet_edge.model.alignment`. Empty, as published, for images as they are.
+        align_from: with `align`, (height, width) in pixels of the images that strips are taken from: what the
+            engine takes, in place of the square of `image_size`.
     """
 
     backbone: str = "wide_resnet50_2"
@@ -73,6 +78,8 @@ class ModelConfig:
     rrs_order: str = "score"
     tiles: tuple[int, int] = (1, 1)
     tile_overlap: int = 0
+    align: tuple[int, ...] = ()
+    align_from: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         require(self.backbone in BACKBONES, "backbone", self.backbone, f"one of {sorted(BACKBONES)}")
@@ -114,6 +121,7 @@ class ModelConfig:
             self.image_size,
             f"a positive multiple of {multiple}: each block's U-Net halves it twice",
         )
+        self._check_align()
         require(0 <= self.group_width <= 32, "group_width", self.group_width, "0..32 channels")
         for stride, width in zip(strides, self.widths, strict=True):
             self._refuse_single_values(stride, width)
@@ -131,7 +139,8 @@ class ModelConfig:
         """
         level, finest = multiple_of(stride), self.size_multiple
         channels = 2 * width
-        values = channels // norm_groups(channels, self.group_width) * (self.image_size // level) ** 2
+        positions = math.prod(length // level for length in self.seen_size)
+        values = channels // norm_groups(channels, self.group_width) * positions
         larger = finest * (level // finest + 1)
         require(
             values > 1,
@@ -141,6 +150,42 @@ class ModelConfig:
             "more: its coarsest level is one pixel now, where a group of one channel holds one value",
         )
 
+    def _check_align(self) -> None:
+        multiple = self.size_multiple
+        require(
+            len(self.align) in (0, 2)
+            and all(length >= multiple and length % multiple == 0 for length in self.align),
+            "align",
+            self.align,
+            f"nothing, or height and width of a strip, positive multiples of {multiple}",
+        )
+        require(
+            not self.align or tuple(self.tiles) == (1, 1),
+            "tiles",
+            self.tiles,
+            "(1, 1) with align: a strip is not cut",
+        )
+        require(
+            len(self.align_from) == len(self.align) and all(length >= 16 for length in self.align_from),
+            "align_from",
+            self.align_from,
+            "height and width of at least 16 pixels with align, and nothing without",
+        )
+        if self.align_from:
+            cell = cell_size(self.input_size)
+            require(
+                all(length % cell == 0 for length in self.align_from),
+                "align_from",
+                self.align_from,
+                f"multiples of {cell}, the pixels of a cell for a longer side of {max(self.align_from)}",
+            )
+
+    @property
+    def seen_size(self) -> tuple[int, int]:
+        """(height, width) in pixels of what the network sees: the square, or the strip of `align`."""
+        height, width = self.align or (self.image_size, self.image_size)
+        return height, width
+
     @property
     def grid(self) -> TileGrid:
         """The tiles that an image is cut into."""
@@ -149,6 +194,9 @@ class ModelConfig:
     @property
     def input_size(self) -> tuple[int, int]:
         """(height, width) in pixels of the images that the engine takes and of its maps."""
+        if self.align_from:
+            height, width = self.align_from
+            return height, width
         return self.grid.size
 
     @property
@@ -211,4 +259,4 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> ModelConfig:
-        return from_dict(cls, {**BEFORE_TILES, **document})
+        return from_dict(cls, {**UNSTORED_MODEL, **document})

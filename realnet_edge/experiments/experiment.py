@@ -34,7 +34,7 @@ class Change:
         source: anomaly source: "textures" or "sia", the user's folder of such, or a specification as
             `realnet_edge.synthesis.make_source` reads it.
         without_source: name of the one source that is left out; the weights of the others stay.
-        noise: as `SynthesisConfig.noise`; None leaves it.
+        noise, rotate: as in `SynthesisConfig`; None leaves them.
         selection: how channels become planes, as `ModelConfig.selection`.
         standardise: as `ModelConfig.standardise`; None leaves it.
         drop_finest: leave the finest tap out; RRS keeps its share of the planes that remain.
@@ -51,6 +51,8 @@ class Change:
         ema: as `TrainConfig.ema`; None leaves it.
         rank_noise: as `TrainConfig.rank_noise`; None leaves it.
         joint: as `TrainConfig.joint`; None leaves it.
+        afs_batches: as `TrainConfig.afs_batches`; 0 leaves it.
+        align: as `Settings.align`; None leaves it.
 
     Raises:
         ConfigError: no such mode, or a retention that belongs to none or is out of range.
@@ -59,6 +61,7 @@ class Change:
     source: str = ""
     without_source: str = ""
     noise: float | None = None
+    rotate: float | None = None
     selection: str = ""
     standardise: bool | None = None
     drop_finest: bool = False
@@ -76,6 +79,8 @@ class Change:
     ema: float | None = None
     rank_noise: float | None = None
     joint: bool | None = None
+    afs_batches: int = 0
+    align: bool | None = None
 
     def __post_init__(self) -> None:
         if self.rrs not in ("", *RRS_MODES):

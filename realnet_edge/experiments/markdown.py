@@ -123,7 +123,8 @@ def _settings_line(base: Settings, preset: str) -> str:
     limit += f", a validation every {train.validate_every}"
     return (
         f"Ours: preset {preset} ({model.backbone}, planes {_numbers(model.planes)}, {model.image_size}x"
-        f"{model.image_size}), anomaly source `{base.synthesis.source}`, {limit}, batch {train.batch}, "
+        f"{model.image_size}{', parts aligned where images allow' if base.align else ''}), anomaly source "
+        f"`{base.synthesis.source}`, {limit}, batch {train.batch}, "
         "unless the row says otherwise."
     )
 

@@ -24,6 +24,8 @@ ABLATION = Experiment(
     ("image_auroc", "pixel_auroc", "au_pro"),
     (
         _row(_BASE, "base: the preset as it is", Change()),
+        _row("not-aligned", "parts as they lie", Change(align=False)),
+        _row("rotated", "parts as they lie, turned in training", Change(align=False, rotate=180.0)),
         _row("coarser", "without the finest tap", Change(drop_finest=True)),
         _row("wider", "U-Nets half as wide again", Change(widen=1.5)),
         _row("not-standardised", "taps not standardised", Change(standardise=False)),
@@ -36,7 +38,8 @@ ABLATION = Experiment(
         _row("constant-rate", "constant learning rate", Change(schedule="constant")),
         _row("ema", "weights averaged, EMA 0.998", Change(ema=0.998)),
         _row("rank-noise", "residual planes exchanged in training, spread 0.1", Change(rank_noise=0.1)),
-        _row("not-joint", "segmentation loss kept from the U-Nets", Change(joint=False)),
+        _row("joint", "segmentation loss trains the U-Nets, too", Change(joint=True)),
+        _row("few-afs-batches", "AFS over 8 batches", Change(afs_batches=8)),
         _row("score-order", "RRS planes in order of their score", Change(rrs_order="score")),
         _row("larger", "images 320x320", Change(image_size=320)),
     ),

@@ -15,6 +15,7 @@ from realnet_edge.errors import ConfigError
 from realnet_edge.experiments.experiment import SIA, TEXTURES, Change
 from realnet_edge.synthesis import Part, format_spec, parse_spec
 from realnet_edge.synthesis.nsa_settings import PRESETS as NSA_PRESETS
+from realnet_edge.training.alignment_choice import aligned, look, reason_against
 
 # What another backbone brings itself; every other setting of the model stays.
 _OF_BACKBONE = frozenset(
@@ -26,11 +27,18 @@ _FOLDERS = {TEXTURES: "textures, such as DTD's images/", SIA: "SIA images"}
 
 @dataclass(frozen=True)
 class Settings:
-    """What one training is told."""
+    """What one training is told.
+
+    Attributes:
+        model, synthesis, train: the three groups.
+        align: parts are aligned where a category's images allow, as the preset `edge` has it; `in_category`
+            decides, and the model then says so.
+    """
 
     model: ModelConfig
     synthesis: SynthesisConfig
     train: TrainConfig
+    align: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The three groups as JSON values."""
@@ -58,22 +66,26 @@ def changed(base: Settings, change: Change, textures: Path | None, sia: Path | N
         ConfigError: the change needs a folder, or does not fit the preset's network or image size.
     """
     synthesis = _synthesis(base.synthesis, change, {TEXTURES: textures, SIA: sia})
-    return Settings(_model(base.model, change), synthesis, _train(base.train, change))
+    align = base.align if change.align is None else change.align
+    return Settings(_model(base.model, change), synthesis, _train(base.train, change), align)
 
 
 def in_category(settings: Settings, category: CategoryData) -> Settings:
-    """The same with what a category's own name decides about its anomaly sources.
+    """The same with what a category itself decides: its anomaly sources, and whether its parts are aligned.
 
     NSA takes the settings published for it, where there are some, and SIA images come from the folder of its
     name within the one given, where there is one.
     """
     parts = parse_spec(settings.synthesis.source)
     own = [_own(part, category) for part in parts]
-    if own == parts:
-        return settings
-    return dataclasses.replace(
-        settings, synthesis=dataclasses.replace(settings.synthesis, source=format_spec(own))
-    )
+    synthesis = settings.synthesis
+    if own != parts:
+        synthesis = dataclasses.replace(synthesis, source=format_spec(own))
+    model = settings.model
+    if settings.align and not category.parts:
+        found = look(category.train)
+        model = model if reason_against(model, found) else aligned(model, found)
+    return Settings(model, synthesis, settings.train)
 
 
 def _own(part: Part, category: CategoryData) -> Part:
@@ -91,7 +103,8 @@ def _synthesis(base: SynthesisConfig, change: Change, folders: Mapping[str, Path
     if change.without_source:
         source = _without(source, change.without_source)
     noise = base.noise if change.noise is None else change.noise
-    return dataclasses.replace(base, source=source, noise=noise)
+    rotate = base.rotate if change.rotate is None else change.rotate
+    return dataclasses.replace(base, source=source, noise=noise, rotate=rotate)
 
 
 def _without(source: str, name: str) -> str:
@@ -110,6 +123,7 @@ def _train(base: TrainConfig, change: Change) -> TrainConfig:
         ema=base.ema if change.ema is None else change.ema,
         rank_noise=base.rank_noise if change.rank_noise is None else change.rank_noise,
         joint=base.joint if change.joint is None else change.joint,
+        afs_batches=change.afs_batches or base.afs_batches,
     )
 
 

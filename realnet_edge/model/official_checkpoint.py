@@ -230,6 +230,8 @@ def _not_official(config: ModelConfig) -> list[str]:
     found += [f"{name} is {value!r}" for name, value in values.items() if value != getattr(published, name)]
     if config.grid.count > 1:
         found.append(f"tiles is {config.tiles!r}")
+    if config.align:
+        found.append(f"parts are aligned to strips of {config.align!r}")
     if config.selection == "projection":
         found.append("planes are projected")
     # Norms of 32 groups and attention heads of 64, on levels of 1, 2 and 4 widths.

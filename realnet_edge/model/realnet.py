@@ -13,6 +13,7 @@ from realnet_edge.config import SCORE_WINDOW, ModelConfig
 from realnet_edge.errors import ConfigError
 from realnet_edge.kernels.rrs_reference import resize, stack_planes
 from realnet_edge.model.afs import FeatureSelection
+from realnet_edge.model.alignment import PartAlignment
 from realnet_edge.model.backbone import FrozenBackbone
 from realnet_edge.model.inputs import InputNormalisation
 from realnet_edge.model.rrs import Discriminator, ResidualSelection
@@ -40,7 +41,8 @@ class RealNet(nn.Module):
     """The network. Taps are grouped into blocks, each reconstructed at the resolution of its finest tap.
 
     It sees squares of `ModelConfig.image_size`; where those are tiles, `realnet_edge.model.tiling` cuts
-    images into them and puts their maps together.
+    images into them and puts their maps together. With `ModelConfig.align` it sees strips, which `alignment`
+    makes of images.
 
     Args:
         config: structure and sizes. Weights start untrained; `load_pretrained` fills the backbone.
@@ -49,6 +51,7 @@ class RealNet(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.alignment = PartAlignment(config.input_size, config.seen_size) if config.align else None
         self.inputs = InputNormalisation(config.match_exposure)
         self.backbone = FrozenBackbone(config)
         self.afs = nn.ModuleList(
@@ -92,7 +95,7 @@ class RealNet(nn.Module):
         return [stack_planes(block) for block in self.config.grouped(kept)]
 
     def forward(self, images: Tensor) -> RealNetOutput:
-        """From images (N, 3, S, S) that `inputs` normalised to logits."""
+        """From images (N, 3, H, W) of `ModelConfig.seen_size` that `inputs` normalised to logits."""
         return self.from_selected(self.select(images))
 
     def from_selected(self, selected: list[Tensor], joint: bool = True) -> RealNetOutput:
@@ -111,7 +114,8 @@ class RealNet(nn.Module):
 def _attention_factors(config: ModelConfig, stride: int) -> tuple[int, ...]:
     """Where the U-Net of a block of this stride attends: at few enough positions."""
     limit = config.attention_limit or math.inf
-    return tuple(f for f in ATTENTION_FACTORS if (config.image_size // (stride * f)) ** 2 <= limit)
+    height, width = config.seen_size
+    return tuple(f for f in ATTENTION_FACTORS if (height // (stride * f)) * (width // (stride * f)) <= limit)
 
 
 def losses(output: RealNetOutput, normal: list[Tensor], mask: Tensor) -> tuple[Tensor, Tensor]:

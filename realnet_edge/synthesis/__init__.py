@@ -8,6 +8,7 @@ from realnet_edge.synthesis.chips import ChipSource
 from realnet_edge.synthesis.cutpaste import CutPasteSource
 from realnet_edge.synthesis.foreground import ForegroundRule, foreground_mask
 from realnet_edge.synthesis.foreground_choice import (
+    View,
     choose_foreground,
     foreground_of_files,
     resolve_foreground,
@@ -39,6 +40,7 @@ __all__ = [
     "SiaSource",
     "Synthetic",
     "TextureSource",
+    "View",
     "blend",
     "choose_foreground",
     "foreground_mask",

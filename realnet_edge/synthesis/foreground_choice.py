@@ -16,7 +16,7 @@ image is the foreground.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,19 @@ _CANDIDATES: tuple[tuple[Method, Polarity], ...] = (
     ("triangle", "dark"),
     ("triangle", "bright"),
 )
+
+
+@dataclass(frozen=True)
+class View:
+    """What the network sees of images, where that is another picture made of them.
+
+    Attributes:
+        size: (height, width) in pixels that images are brought to first.
+        make: from such an image to the picture, both (H, W, 3) uint8 RGB.
+    """
+
+    size: tuple[int, int]
+    make: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
@@ -151,7 +164,11 @@ def resolve_foreground(
 
 
 def foreground_of_files(
-    paths: Sequence[Path], size: tuple[int, int], text: str, published: str | None = None
+    paths: Sequence[Path],
+    size: tuple[int, int],
+    text: str,
+    published: str | None = None,
+    view: View | None = None,
 ) -> tuple[ForegroundRule, str]:
     """`resolve_foreground` of image files, as training, preview and contact sheet look at them.
 
@@ -162,6 +179,7 @@ def foreground_of_files(
         paths: good images.
         size: (height, width) in pixels that they are brought to.
         text, published: as `resolve_foreground`.
+        view: what is made of them; its own size counts then.
 
     Raises:
         ConfigError: `text` is no rule.
@@ -170,7 +188,8 @@ def foreground_of_files(
     images = []
     for index in evenly_spread(len(paths), MAX_IMAGES):
         with suppress(DataError):
-            images.append(preprocess(load_image(paths[index]), size))
+            image = preprocess(load_image(paths[index]), view.size if view else size)
+            images.append(view.make(image) if view else image)
     return resolve_foreground(text, images, published)
 
 

@@ -35,7 +35,7 @@ def draw_window(
             one that shows most is taken. None takes the tile that is wanted.
     """
     if grid.count == 1:
-        return slice(0, grid.side), slice(0, grid.side)
+        return slice(None), slice(None)
     wanted = _moved(grid, tile, jitter, rng)
     if foreground is None:
         return wanted

@@ -58,5 +58,6 @@ def normal_features(
 
 def bytes_an_image(config: ModelConfig) -> int:
     """What the selected features of one image take in float32."""
-    sides = [config.image_size // stride for stride in config.block_strides]
-    return sum(4 * planes * side**2 for planes, side in zip(config.block_planes, sides, strict=True))
+    height, width = config.seen_size
+    positions = [(height // stride) * (width // stride) for stride in config.block_strides]
+    return sum(4 * planes * area for planes, area in zip(config.block_planes, positions, strict=True))

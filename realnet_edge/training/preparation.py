@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
 from realnet_edge.data import CategoryData, Splits, check_images, make_splits
 from realnet_edge.data.splits import MIN_GOOD_IMAGES
 from realnet_edge.errors import DataError
+from realnet_edge.imaging import load_batch
 from realnet_edge.model import RealNet
 from realnet_edge.model.afs import channel_statistics, select_channels
 from realnet_edge.model.backbone import load_pretrained
 from realnet_edge.model.tiling import cut
-from realnet_edge.synthesis import ForegroundRule, foreground_of_files
+from realnet_edge.synthesis import ForegroundRule, View, foreground_of_files
 from realnet_edge.synthesis.windows import JITTER_SHARE
 from realnet_edge.training.first_draw import keep_head_alive
+from realnet_edge.training.fixture import describe, fit_alignment, strip_of
 from realnet_edge.training.samples import AnomalyDataset, batches
 from realnet_edge.training.validation import Judge, Validation, validate
 
@@ -75,26 +78,28 @@ def prepare(
     splits = make_splits(category, train.seed)
     paths = splits.paths(category.root, "train")
     grid = model_config.grid
+    torch.manual_seed(train.seed)
+    model = RealNet(model_config)
+    view, fixture = _fixture(model, category, paths)
     choices = [
-        _foreground(part, [path for path in paths if part.root in path.parents], synthesis, grid.size)
+        _foreground(part, [path for path in paths if part.root in path.parents], synthesis, grid.size, view)
         for part in category.singles
     ]
     of_train = _rule_of_each(paths, category, choices)
     training = AnomalyDataset(
-        paths, grid, synthesis, of_train, train.seed, jitter=int(JITTER_SHARE * grid.side)
+        paths, grid, synthesis, of_train, train.seed, jitter=int(JITTER_SHARE * grid.side), view=view
     )
     # Validation judges images as they are: no rotation or flips, tiles where the engine cuts them.
     plain = SynthesisConfig(source=synthesis.source, foreground=synthesis.foreground)
     calibration = splits.paths(category.root, "calibration")
     of_validation = _rule_of_each(calibration, category, choices)
-    validation = AnomalyDataset(calibration, grid, plain, of_validation, train.seed + 1, share=0.5)
-    torch.manual_seed(train.seed)
-    model = RealNet(model_config)
+    validation = AnomalyDataset(calibration, grid, plain, of_validation, train.seed + 1, share=0.5, view=view)
     origin = load_pretrained(model.backbone, model_config, weights)
     model.to(device)
     rule, reason = _in_words(category, choices)
     names = [f" of {part.name}" for part in category.parts] or [""]
     lines = tuple(f"foreground{name}: {why}" for name, (_, why) in zip(names, choices, strict=True))
+    lines = (*fixture, *lines)
     judge: Judge = partial(_validate, validation)
     return Prepared(model, splits, rule, reason, lines, training, validation, origin, judge)
 
@@ -103,13 +108,38 @@ def _validate(dataset: AnomalyDataset, model: RealNet, batch: int) -> Validation
     return validate(model, dataset, batch)
 
 
+def _fixture(
+    model: RealNet, category: CategoryData, paths: Sequence[Path]
+) -> tuple[View | None, tuple[str, ...]]:
+    """What the network sees of an image where parts are aligned, fitted to the training images, and a word.
+
+    Raises:
+        DataError: parts cannot be aligned.
+    """
+    if model.alignment is None:
+        return None, ()
+    if category.parts:
+        raise DataError(
+            f"{category.name} is several categories, and parts of one shape alone can be aligned. Leave "
+            "--align out, or train each category by itself."
+        )
+    extent = fit_alignment(model.alignment, load_batch(paths, model.config.input_size))
+    # The model moves to its device; images are aligned where they are loaded.
+    own = copy.deepcopy(model.alignment)
+    return View(own.size, partial(strip_of, own)), (f"alignment: {describe(extent, own)}",)
+
+
 def _foreground(
-    category: CategoryData, paths: Sequence[Path], synthesis: SynthesisConfig, size: tuple[int, int]
+    category: CategoryData,
+    paths: Sequence[Path],
+    synthesis: SynthesisConfig,
+    size: tuple[int, int],
+    view: View | None,
 ) -> tuple[ForegroundRule, str]:
     """A single category's foreground rule, and why it was taken."""
     if not paths:
         raise DataError(f"no image of {category.name} is among those to train on: it needs more good images.")
-    return foreground_of_files(paths, size, synthesis.foreground, category.foreground)
+    return foreground_of_files(paths, size, synthesis.foreground, category.foreground, view)
 
 
 def _rule_of_each(

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from realnet_edge.config import BEFORE_TILES, CHECKPOINT_BY, UNSTORED
+from realnet_edge.config import CHECKPOINT_BY, UNSTORED, UNSTORED_MODEL
 from realnet_edge.data import CategoryData
 from realnet_edge.errors import CheckpointError
 from realnet_edge.files import recover_folder
@@ -40,7 +40,7 @@ def refuse_to_lose(
             )
         # What trainings meant that were begun before these settings existed.
         before = {"checkpoint_by": CHECKPOINT_BY[0], **unfinished[1]}
-        for group, values in (("model", BEFORE_TILES), ("train", UNSTORED)):
+        for group, values in (("model", UNSTORED_MODEL), ("train", UNSTORED)):
             before[group] = {**values, **before.get(group, {})}
         differing = _differences(before, settings)
         if differing:

@@ -24,7 +24,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from realnet_edge.config import SynthesisConfig
 from realnet_edge.imaging import load_batch
-from realnet_edge.synthesis import AnomalySource, ForegroundRule, foreground_mask, make_source, synthesise
+from realnet_edge.synthesis import (
+    AnomalySource,
+    ForegroundRule,
+    View,
+    foreground_mask,
+    make_source,
+    synthesise,
+)
 from realnet_edge.synthesis.windows import Window, draw_window, level_with
 from realnet_edge.tiles import TileGrid
 from realnet_edge.training.distributed import Group
@@ -126,9 +133,11 @@ class AnomalyDataset(Dataset[Item]):
         seed: with the number, all that a sample depends on.
         share: share of samples with an anomaly, where it differs from the configuration's.
         jitter: most pixels that a tile is moved from its place in the grid, along each axis.
+        view: what the network sees of an image, where that is neither the whole nor tiles of it.
 
     Attributes:
-        images: (K, H, W, 3) uint8, the whole images as the engine will take them.
+        images: (K, H, W, 3) uint8, the whole images as the engine will take them, or what `view` made of
+            them.
     """
 
     def __init__(
@@ -140,11 +149,13 @@ class AnomalyDataset(Dataset[Item]):
         seed: int,
         share: float | None = None,
         jitter: int = 0,
+        view: View | None = None,
     ) -> None:
         self.grid = TileGrid(1, 1, size) if isinstance(size, int) else size
         self.paths = tuple(paths)
         self.jitter = jitter
-        self.images = load_batch(paths, self.grid.size)
+        whole = load_batch(paths, view.size if view else self.grid.size)
+        self.images = np.stack([view.make(image) for image in whole]) if view else whole
         self.config = config
         self.rules = [rule] * len(self.paths) if isinstance(rule, ForegroundRule) else list(rule)
         self.seed = seed

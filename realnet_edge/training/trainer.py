@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import platform
 import shutil
@@ -19,6 +20,7 @@ from realnet_edge.training.averaging import WeightAverage
 from realnet_edge.training.compute import Compute, choose_compute, explained_memory
 from realnet_edge.training.distributed import Group, connected, environment_group, use_group_statistics
 from realnet_edge.training.features import normal_features
+from realnet_edge.training.fixture_sheet import SHEET_NAME, write_sheet
 from realnet_edge.training.loop import Listeners, Loop, copy_state
 from realnet_edge.training.memory import keep_freed_memory
 from realnet_edge.training.preparation import Prepared, fit_features, prepare
@@ -96,6 +98,7 @@ def train(
             _compare_arithmetic(unfinished["arithmetic"], compute, heard)
         group.on_main(lambda: discard_leftovers(paths.training, keep_state=resume))
         _introduce(prepared, compute, group, heard)
+        group.on_main(lambda: _show_alignment(prepared, category, paths, heard))
         loop = _begin(prepared, config, settings, paths, resume, compute, heard, group)
         loop.run()
         prepared.model.load_state_dict(loop.best)
@@ -192,6 +195,18 @@ def _introduce(prepared: Prepared, compute: Compute, group: Group, heard: Listen
     )
     for line in prepared.foregrounds:
         heard.say(line)
+
+
+def _show_alignment(
+    prepared: Prepared, category: CategoryData, paths: CategoryPaths, heard: Listeners
+) -> None:
+    """How parts are aligned, as a picture, where they are."""
+    if prepared.model.alignment is None:
+        return
+    sheet = paths.root / SHEET_NAME
+    alignment = copy.deepcopy(prepared.model.alignment).cpu()
+    write_sheet(sheet, alignment, prepared.splits.paths(category.root, "train"))
+    heard.say(f"aligned parts to look at: {sheet}")
 
 
 def _summary(progress: Progress) -> dict[str, Any]:

@@ -152,6 +152,49 @@ def test_tiles_by_number_and_from_the_images(started: Any, tmp_path: Path) -> No
     assert tiles("--tiles", "auto", "--image-size", "512", "--tile-overlap", "0") == ((2, 1), 0)
 
 
+def nails(folder: Path, size: tuple[int, int] = (96, 96)) -> None:
+    """Twelve dark nails, each turned by another angle, in place of what lies there."""
+    for path in folder.iterdir():
+        path.unlink()
+    for number in range(12):
+        picture = Image.new("RGB", (96, 96), (200, 200, 200))
+        picture.paste((60, 60, 60), (16, 38, 32, 58))
+        picture.paste((60, 60, 60), (32, 44, 80, 52))
+        turned = picture.rotate(30 * number, Image.Resampling.BILINEAR, fillcolor=(200, 200, 200))
+        turned.resize(size[::-1]).save(folder / f"{number}.png")
+
+
+def test_parts_are_aligned_as_wished_or_where_the_images_allow(started: Any, tmp_path: Path) -> None:
+    def strip(*options: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        model = started(*options)["model"]
+        return model.align, model.align_from
+
+    assert strip() == ((), ())
+    nails(tmp_path / "good")
+    assert strip() == strip("--align", "auto") == ((128, 448), (128, 128))
+    assert strip("--align", "off") == strip("--preset", "demo") == strip("--tiles", "1x2") == ((), ())
+    assert strip("--preset", "demo", "--align", "auto")[0] == (128, 448)
+    assert strip("--align", "64x192") == ((64, 192), (128, 128))
+    assert started("--align", "128x256", "--backbone", "resnet18")["model"].align == (128, 256)
+    # A smaller square is a smaller strip; larger files are used as far as the strip shows them.
+    assert strip("--image-size", "128")[0] == (64, 256)
+    nails(tmp_path / "good", (1000, 1000))
+    assert strip("--align", "64x192") == ((64, 192), (384, 384))
+
+
+def test_what_contradicts_alignment_is_said(tmp_path: Path) -> None:
+    (tmp_path / "good").mkdir()
+    Image.new("RGB", (64, 64), (90, 90, 90)).save(tmp_path / "good" / "0.png")
+    arguments = ["train", "--data", str(tmp_path), "--category", "part", "--workspace", str(tmp_path / "ws")]
+    for options, message in (
+        (["--align", "auto", "--tiles", "2x2"], "--align and --tiles contradict each other"),
+        (["--align", "auto"], "nothing stands out from the background in 1 of 1 good images"),
+    ):
+        result = CliRunner().invoke(cli, [*arguments, *options])
+        assert result.exit_code != 0
+        assert message in result.output + str(result.exception)
+
+
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_presets(started: Any, name: str) -> None:
     seen = started("--preset", name)
@@ -185,8 +228,8 @@ def test_every_setting_has_an_option() -> None:
     """A setting that no option reaches would be one that users cannot change."""
     offered = {parameter.name for parameter in command.params}
     settings = {f.name for c in (ModelConfig, SynthesisConfig, TrainConfig) for f in dataclasses.fields(c)}
-    # Follows from the backbone; the paper's half and half.
-    assert settings - offered == {"standardise", "anomalous_share"}
+    # Follow from the backbone and from the images; the paper's half and half.
+    assert settings - offered == {"standardise", "align_from", "anomalous_share"}
 
 
 @pytest.mark.parametrize(
@@ -200,6 +243,7 @@ def test_every_setting_has_an_option() -> None:
         (["--tile-overlap", "9"], "Give --tiles"),
         (["--tiles", "2x2", "--tile-overlap", "128"], "tile_overlap is 128"),
         (["--resume", "--overwrite"], "contradict"),
+        (["--align", "128"], "'128' is neither auto nor off nor height x width"),
         (["--checkpoint-by", "test-set"], "train never looks at test images"),
     ],
 )
@@ -216,7 +260,7 @@ def test_a_partial_copy_is_warned_of_and_its_published_foreground_is_taken(
     published_copy(tmp_path, "btad", "01", (400, 20, 49))
     asked: list[Any] = []
 
-    def reached(paths: Any, _size: Any, text: str, published: str | None) -> None:
+    def reached(paths: Any, _size: Any, text: str, published: str | None, _view: Any) -> None:
         asked.extend([text, len(paths), published])
         raise ReachedError
 

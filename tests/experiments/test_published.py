@@ -27,7 +27,7 @@ from realnet_edge.presets import PRESETS
 
 def settings_of(preset: str) -> Settings:
     chosen = PRESETS[preset]
-    return Settings(chosen.model, chosen.synthesis, chosen.train)
+    return Settings(chosen.model, chosen.synthesis, chosen.train, chosen.align)
 
 
 def model_of(experiment: str, row: str, preset: str = "paper") -> ModelConfig:
@@ -171,6 +171,8 @@ def leaves(document: dict[str, Any], inside: str = "") -> dict[str, Any]:
 
 ABLATED = {
     "base": {},
+    "not-aligned": {"align": False},
+    "rotated": {"align": False, "synthesis.rotate": 180.0},
     "coarser": {
         "model.taps": [2, 3],
         "model.planes": [32, 48],
@@ -191,7 +193,8 @@ ABLATED = {
     "constant-rate": {"train.schedule": "constant"},
     "ema": {"train.ema": 0.998},
     "rank-noise": {"train.rank_noise": 0.1},
-    "not-joint": {"train.joint": False},
+    "joint": {"train.joint": True},
+    "few-afs-batches": {"train.afs_batches": 8},
     "score-order": {"model.rrs_order": "score"},
     "larger": {"model.image_size": 320, "model.attention_limit": 400},
 }
@@ -203,8 +206,11 @@ def test_the_ablation_changes_one_thing_at_a_time() -> None:
     found = {}
     for row in EXPERIMENTS["ablation"].rows:
         assert row.change is not None
-        after = leaves(changed(base, row.change, None).to_dict())
+        settings = changed(base, row.change, None)
+        after = leaves(settings.to_dict())
         found[row.name] = {name: value for name, value in after.items() if value != before[name]}
+        if settings.align != base.align:
+            found[row.name]["align"] = settings.align
     assert found == ABLATED
 
 

@@ -1,0 +1,118 @@
+"""Whether parts are aligned, and in which strip of which image size, where that is left to the images.
+
+The rule by which the preset `edge` aligns parts, looked at in up to 64 images. All of it must hold:
+
+- in all but 2% of the images something stands out from the background;
+- it stands free: at most 5% of the images' outermost cells belong to it;
+- it covers about as much of every image: the deviation of its area is at most a quarter of the mean;
+- it is 1.5 times as long as wide or longer, but for 2% of the images;
+- there is something to gain: parts are turned by 5 degrees or more (standard deviation), or a strip at the
+  cost of the image size shows them 1.25 times enlarged or more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from realnet_edge.config import ModelConfig
+from realnet_edge.config.architecture import MAX_CELLS
+from realnet_edge.errors import DataError
+from realnet_edge.imaging import evenly_spread, load_image, preprocess
+from realnet_edge.model.alignment import PartAlignment
+from realnet_edge.training.fixture import Extent, enlargement, measure_parts, source_size, strip_size
+
+MAX_BORDER = 0.05
+MAX_SPREAD = 0.25
+SAFE_ELONGATION = 1.5
+TURNED = 5.0
+ENLARGED = 1.25
+# Enough to know how large parts are and how they lie.
+_SAMPLE = 64
+_LONGEST = 256
+
+
+@dataclass(frozen=True)
+class Look:
+    """What some of the good images show.
+
+    Attributes:
+        extent: of the parts, in images of `seen`.
+        seen: height and width that images were brought to, in their own proportion.
+        native: median height and width of the files, in pixels.
+    """
+
+    extent: Extent
+    seen: tuple[int, int]
+    native: tuple[int, int]
+
+
+def look(paths: Sequence[Path]) -> Look:
+    """Look for parts in up to 64 images, evenly spaced.
+
+    Raises:
+        DataError: none of them can be decoded.
+    """
+    images: list[npt.NDArray[np.uint8]] = []
+    for index in evenly_spread(len(paths), _SAMPLE):
+        # The check of all images names those that cannot be decoded.
+        with suppress(DataError):
+            images.append(load_image(paths[index]))
+    if not images:
+        raise DataError(f"none of {len(paths)} good images could be decoded, so parts cannot be aligned.")
+    height, width = (int(np.median([image.shape[axis] for image in images])) for axis in (0, 1))
+    cell = _LONGEST // MAX_CELLS
+    rows, columns = (max(8, round(MAX_CELLS * length / max(height, width))) for length in (height, width))
+    seen = (cell * rows, cell * columns)
+    extent = measure_parts(PartAlignment(seen, seen), np.stack([preprocess(image, seen) for image in images]))
+    return Look(extent, seen, (height, width))
+
+
+def aligned(model: ModelConfig, found: Look, strip: tuple[int, int] | None = None) -> ModelConfig:
+    """A model that sees aligned parts instead of whole images.
+
+    Args:
+        model: its `image_size` says what the network may cost: the strip covers no more pixels than a square
+            of that size.
+        found: in the good images.
+        strip: height and width in pixels of the strip, where they are given.
+
+    Raises:
+        ConfigError: sizes that the network cannot take.
+        DataError: such parts cannot be aligned.
+    """
+    if (objection := found.extent.objection()) is not None:
+        raise DataError(
+            f"parts cannot be aligned: {objection}. Give --align off; --rotate 180 helps where parts lie in "
+            "any direction."
+        )
+    if strip is None:
+        strip = strip_size(found.extent.size, model.image_size, model.size_multiple)
+    # Its lengths are checked before anything follows from them.
+    checked = dataclasses.replace(model, align=strip, align_from=found.seen)
+    source = source_size(found.extent, found.seen, strip, found.native)
+    return dataclasses.replace(checked, align_from=source)
+
+
+def reason_against(model: ModelConfig, found: Look) -> str | None:
+    """Why parts are not aligned by this module's rule, in words; None where they are."""
+    extent = found.extent
+    if (objection := extent.objection()) is not None:
+        return objection
+    if extent.border > MAX_BORDER:
+        return f"they do not stand free: {extent.border:.0%} of the images' border belongs to them"
+    if extent.spread > MAX_SPREAD:
+        return f"they cover now more, now less of the image: their area varies by {extent.spread:.0%}"
+    if extent.elongation < SAFE_ELONGATION:
+        return f"they are only {extent.elongation:.2f} times as long as wide"
+    strip = strip_size(extent.size, model.image_size, model.size_multiple)
+    square = model.image_size / max(found.seen)
+    if extent.turned < TURNED and enlargement(extent.size, strip) < ENLARGED * square:
+        return "they lie alike already and fill the image"
+    return None
