@@ -103,14 +103,15 @@ class OpenVinoRunner(Runner):
 def precision_hint(precision: str, capabilities: list[str]) -> str:
     """The float type to ask OpenVINO for: "f32", "bf16" or "f16".
 
-    FP32 means float32. FP16, and what INT8 leaves in float, take the 16-bit arithmetic that the CPU has:
-    bf16 before f16, since x86 server CPUs have matrix units for it, else float32.
+    FP32 means float32, and so is what INT8 leaves in float: in bf16 that alone moved image AUROC of screw
+    models by a point, more than INT8 does, for a tenth of the time. FP16 takes the 16-bit arithmetic that the
+    CPU has: bf16 before f16, since x86 server CPUs have matrix units for it, else float32.
 
     Args:
         precision: "fp32", "fp16" or "int8".
         capabilities: OpenVINO's OPTIMIZATION_CAPABILITIES of the device.
     """
-    if precision == "fp32":
+    if precision in ("fp32", "int8"):
         return "f32"
     if "BF16" in capabilities:
         return "bf16"
