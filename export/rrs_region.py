@@ -49,7 +49,12 @@ def find_rrs(graph: ir.Graph) -> RrsRegion:
         ExportError: it is not there, or not of the form that the engine graph has.
     """
     nodes = list(graph)
-    ranks = [node for node in nodes if node.op_type == "TopK"]
+    # One before all layers with weights finds the background that parts are aligned by.
+    layers: set[ir.Node] = set()
+    for node in nodes:
+        if node.op_type in WEIGHTED or any(source in layers for source in _sources(node)):
+            layers.add(node)
+    ranks = [node for node in nodes if node.op_type == "TopK" and node in layers]
     if not ranks:
         raise _unknown("it ranks nothing (no TopK)")
     differences = _differences(nodes, ranks)

@@ -53,12 +53,12 @@ def with_alignment(
     """
     if wanted == OFF or (wanted is None and not by_default):
         return model, []
-    from realnet_edge.training.alignment_choice import aligned, look, reason_against
+    from realnet_edge.training.alignment_choice import aligned, look, reason_against, reason_for
 
     found = look(paths)
     if wanted is None:
         if (reason := reason_against(model, found)) is not None:
             return model, [f"parts are not aligned: {reason}"]
-        reason = f"parts are aligned, as they {found.extent.case_for()}; --align off leaves them as they lie"
-        return aligned(model, found), [reason]
+        reason = reason_for(model, found)
+        return aligned(model, found), [f"parts are aligned: {reason}; --align off leaves them as they lie"]
     return aligned(model, found, wanted if isinstance(wanted, tuple) else None), []

@@ -166,7 +166,8 @@ def command(
     # Torch takes seconds to import: what is wrong with the folders is told before.
     found = load_category(data, category)
     seen = see_images(found.train, synthesis.foreground)
-    by_default = preset(name).align and tiles is None and not found.parts
+    # Aligned parts that are turned again would be cut off.
+    by_default = preset(name).align and tiles is None and not found.parts and not synthesis.rotate
     model, advice = _geometry(model, seen, found.train, (align, by_default), (tiles, overlap))
     from realnet_edge.training import Listeners, train
     from realnet_edge.training.distributed import environment_group
@@ -231,7 +232,7 @@ def _geometry(
         DataError: parts that shall be aligned cannot be.
     """
     wanted, by_default = align
-    if wanted not in (None, OFF) and tiles[0] is not None:
+    if wanted not in (None, OFF) and tiles[0] not in (None, (1, 1)):
         raise ConfigError("--align and --tiles contradict each other: a strip is not cut. Give one of them.")
     model, lines = with_alignment(model, wanted, by_default, paths)
     if model.align:

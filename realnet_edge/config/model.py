@@ -128,7 +128,7 @@ class ModelConfig:
         limit = self.attention_limit
         require(limit >= 0, "attention_limit", limit, "a number of positions, or 0 for no limit")
         require(self.score_rule in SCORE_RULES, "score_rule", self.score_rule, f"one of {SCORE_RULES}")
-        require(self.image_size >= SCORE_WINDOW, "image_size", self.image_size, f"at least {SCORE_WINDOW}")
+        require(min(self.seen_size) >= SCORE_WINDOW, "image_size", self.seen_size, f"at least {SCORE_WINDOW}")
         require(len(self.tiles) == 2, "tiles", self.tiles, "two numbers, rows and columns")
         TileGrid(*self.tiles, self.image_size, self.tile_overlap)
 

@@ -14,7 +14,7 @@ from realnet_edge.data import CategoryData
 from realnet_edge.experiments.experiment import SIA, Experiment, Row
 from realnet_edge.experiments.plan import Request, row_settings, usable_categories
 from realnet_edge.experiments.results import ResultsFile
-from realnet_edge.experiments.settings import in_category
+from realnet_edge.experiments.settings import synthesis_in_category
 from realnet_edge.imaging import load_batch
 from realnet_edge.quality.features import Images
 from realnet_edge.quality.measure import Networks, Quality, measure_quality
@@ -126,7 +126,7 @@ def plan_images(experiment: Experiment, request: Request, count: int) -> ImagePl
     size = request.base.model.image_size
     for row, settings in possible:
         for category in categories:
-            synthesis = in_category(settings, category).synthesis
+            synthesis = synthesis_in_category(settings.synthesis, category)
             runs += [
                 ImageRun(row, category, synthesis.source, synthesis.foreground, count, size, seed)
                 for seed in request.seeds

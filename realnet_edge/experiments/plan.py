@@ -25,6 +25,8 @@ from realnet_edge.experiments.settings import Settings, changed, in_category
 
 # May change without changing a result.
 _FREE = ("workers",)
+# Settings of the model that came later: only where they say something, as with `UNSTORED`.
+_ALIGNED = ("align", "align_from")
 _KEY_LENGTH = 20
 
 
@@ -65,6 +67,7 @@ class Run:
         document: dict[str, Any] = self.settings.to_dict()
         # Only where they say something: keys of other runs stay what they were before these existed.
         silent = {k for k, v in UNSTORED.items() if document["train"][k] == v}
+        document["model"] = {k: v for k, v in document["model"].items() if k not in _ALIGNED or v}
         document["train"] = {k: v for k, v in document["train"].items() if k not in {*_FREE, *silent}}
         document |= {
             "category": self.category.name,
@@ -144,7 +147,7 @@ class Request:
 
 
 def make_plan(experiment: Experiment, request: Request) -> Plan:
-    """List the runs; no image is decoded.
+    """List the runs; of images only as many are decoded as tell whether parts are to be aligned.
 
     Raises:
         ConfigError: no seed, or one of them twice.
@@ -161,15 +164,16 @@ def make_plan(experiment: Experiment, request: Request) -> Plan:
     possible, unavailable = row_settings(experiment, request)
     runs: list[Run] = []
     for row, settings in possible:
-        if experiment.base not in ("", row.name) and settings == request.base:
+        own = [(category, in_category(settings, category)) for category in trained]
+        if experiment.base not in ("", row.name):
             # Its figures would be the base row's, and their difference of nought would look measured.
+            own = [(category, told) for category, told in own if told != in_category(request.base, category)]
+        if trained and not own:
             unavailable[row.name] = "the settings are so already"
-            continue
         weights = request.weights.get(settings.model.backbone)
-        how = request.checkpoint_by
         runs += [
-            Run(row, category, in_category(settings, category).with_seed(seed), weights, how)
-            for category in trained
+            Run(row, category, told.with_seed(seed), weights, request.checkpoint_by)
+            for category, told in own
             for seed in seeds
         ]
     return Plan(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig, blocks_of, grouped
 from realnet_edge.data import CategoryData
-from realnet_edge.errors import ConfigError
+from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.experiments.experiment import SIA, TEXTURES, Change
 from realnet_edge.synthesis import Part, format_spec, parse_spec
 from realnet_edge.synthesis.nsa_settings import PRESETS as NSA_PRESETS
-from realnet_edge.training.alignment_choice import aligned, look, reason_against
+from realnet_edge.training.alignment_choice import Look, aligned, look, reason_against
 
 # What another backbone brings itself; every other setting of the model stays.
 _OF_BACKBONE = frozenset(
@@ -76,16 +78,26 @@ def in_category(settings: Settings, category: CategoryData) -> Settings:
     NSA takes the settings published for it, where there are some, and SIA images come from the folder of its
     name within the one given, where there is one.
     """
-    parts = parse_spec(settings.synthesis.source)
-    own = [_own(part, category) for part in parts]
-    synthesis = settings.synthesis
-    if own != parts:
-        synthesis = dataclasses.replace(synthesis, source=format_spec(own))
     model = settings.model
-    if settings.align and not category.parts:
-        found = look(category.train)
-        model = model if reason_against(model, found) else aligned(model, found)
-    return Settings(model, synthesis, settings.train)
+    if settings.align and not category.parts and not settings.synthesis.rotate:
+        # Images that cannot be decoded are the training's to name.
+        with suppress(DataError):
+            found = _look(category.train)
+            model = model if reason_against(model, found) else aligned(model, found)
+    return Settings(model, synthesis_in_category(settings.synthesis, category), settings.train)
+
+
+def synthesis_in_category(synthesis: SynthesisConfig, category: CategoryData) -> SynthesisConfig:
+    """The part of `in_category` that concerns anomaly sources; no image is decoded."""
+    parts = parse_spec(synthesis.source)
+    own = [_own(part, category) for part in parts]
+    return synthesis if own == parts else dataclasses.replace(synthesis, source=format_spec(own))
+
+
+@cache
+def _look(paths: tuple[Path, ...]) -> Look:
+    """Every row of a plan looks at the same images."""
+    return look(paths)
 
 
 def _own(part: Part, category: CategoryData) -> Part:

@@ -27,7 +27,7 @@ from realnet_edge.config.architecture import cell_size
 
 # Strip pixels over which a map fades out towards the strip's ends: without, rounding in an engine's
 # coordinates would show where the map is cut off.
-_FADE = 8
+FADE = 4
 # Squared halves of a cell: smaller moments are those of no part.
 _LEAST_MOMENT = 1 / 3
 
@@ -99,7 +99,11 @@ class PartAlignment(nn.Module):
 
     def pose(self, images: Tensor) -> Pose:
         """Where the part of each image (N, H, W, 3) lies; upright in the middle where nothing stands out."""
-        part = (self.differences(images) / self.contrast - 0.5).clamp(0.0, 1.0)
+        return self.pose_of(self.differences(images))
+
+    def pose_of(self, differences: Tensor) -> Pose:
+        """`pose` by what `differences` gave."""
+        part = (differences / self.contrast - 0.5).clamp(0.0, 1.0)
         x_places, y_places = self.cell_places()
         rows, columns = part.sum(2), part.sum(1)
         mass = rows.sum(1).clamp_min(1.0)
@@ -140,7 +144,7 @@ class PartAlignment(nn.Module):
         return F.grid_sample(planes, grid, padding_mode="border", align_corners=False).permute(0, 2, 3, 1)
 
     def back(self, maps: Tensor, pose: Pose) -> Tensor:
-        """Maps (N, h, w) of strips to maps (N, H, W) of images; 0 beyond the strip."""
+        """Maps (N, h, w) of strips to maps (N, H, W) of images: faded at the strip's ends, 0 beyond."""
         scale, first, second = self.frame.unbind()
         height, width = self.size
         inverse = pose.axis * pose.axis.new_tensor([1.0, -1.0])
@@ -170,7 +174,7 @@ class PartAlignment(nn.Module):
     def _fading(self, length: int) -> Tensor:
         """Weights along a strip, 1 but for its ends."""
         end = length / 2 - self._places(length).abs()
-        return (end / _FADE).clamp_max(1.0)
+        return (end / FADE).clamp_max(1.0)
 
 
 def _principal(xx: Tensor, yy: Tensor, xy: Tensor) -> tuple[Tensor, Tensor, Tensor]:

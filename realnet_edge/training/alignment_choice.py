@@ -2,7 +2,7 @@
 
 The rule by which the preset `edge` aligns parts, looked at in up to 64 images. All of it must hold:
 
-- in all but 2% of the images something stands out from the background;
+- in each something stands out from the background;
 - it stands free: at most 5% of the images' outermost cells belong to it;
 - it covers about as much of every image: the deviation of its area is at most a quarter of the mean;
 - it is 1.5 times as long as wide or longer, but for 2% of the images;
@@ -33,6 +33,8 @@ MAX_SPREAD = 0.25
 SAFE_ELONGATION = 1.5
 TURNED = 5.0
 ENLARGED = 1.25
+# Degrees; axes that deviate more prefer no direction.
+_ANY = 40.0
 # Enough to know how large parts are and how they lie.
 _SAMPLE = 64
 _LONGEST = 256
@@ -70,7 +72,7 @@ def look(paths: Sequence[Path]) -> Look:
     cell = _LONGEST // MAX_CELLS
     rows, columns = (max(8, round(MAX_CELLS * length / max(height, width))) for length in (height, width))
     seen = (cell * rows, cell * columns)
-    extent = measure_parts(PartAlignment(seen, seen), np.stack([preprocess(image, seen) for image in images]))
+    extent = measure_parts(PartAlignment(seen, seen), [preprocess(image, seen)[None] for image in images])
     return Look(extent, seen, (height, width))
 
 
@@ -87,11 +89,7 @@ def aligned(model: ModelConfig, found: Look, strip: tuple[int, int] | None = Non
         ConfigError: sizes that the network cannot take.
         DataError: such parts cannot be aligned.
     """
-    if (objection := found.extent.objection()) is not None:
-        raise DataError(
-            f"parts cannot be aligned: {objection}. Give --align off; --rotate 180 helps where parts lie in "
-            "any direction."
-        )
+    found.extent.refuse_unalignable()
     if strip is None:
         strip = strip_size(found.extent.size, model.image_size, model.size_multiple)
     # Its lengths are checked before anything follows from them.
@@ -105,14 +103,32 @@ def reason_against(model: ModelConfig, found: Look) -> str | None:
     extent = found.extent
     if (objection := extent.objection()) is not None:
         return objection
+    if extent.empty:
+        return f"nothing stands out from the background in {extent.empty} of {extent.images} good images"
     if extent.border > MAX_BORDER:
         return f"they do not stand free: {extent.border:.0%} of the images' border belongs to them"
     if extent.spread > MAX_SPREAD:
         return f"they cover now more, now less of the image: their area varies by {extent.spread:.0%}"
     if extent.elongation < SAFE_ELONGATION:
         return f"they are only {extent.elongation:.2f} times as long as wide"
-    strip = strip_size(extent.size, model.image_size, model.size_multiple)
-    square = model.image_size / max(found.seen)
-    if extent.turned < TURNED and enlargement(extent.size, strip) < ENLARGED * square:
+    if extent.turned < TURNED and _gain(model, found) < ENLARGED:
         return "they lie alike already and fill the image"
     return None
+
+
+def reason_for(model: ModelConfig, found: Look) -> str:
+    """What speaks for aligning parts that nothing speaks against, in words."""
+    extent = found.extent
+    lie = f"turned by {extent.turned:.0f} degrees (standard deviation)"
+    if extent.turned > _ANY:
+        lie = "lie in any direction"
+    return (
+        f"they stand free, {extent.elongation:.1f} times as long as wide, {lie}, and a strip shows them "
+        f"{_gain(model, found):.2f} times as large"
+    )
+
+
+def _gain(model: ModelConfig, found: Look) -> float:
+    """How many times as large as in the square a strip of no higher cost shows parts."""
+    strip = strip_size(found.extent.size, model.image_size, model.size_multiple)
+    return enlargement(found.extent.size, strip) * max(found.seen) / model.image_size

@@ -22,7 +22,7 @@ class NormalFeatures:
 
     Args:
         model: with backbone, standardisation and selection in place.
-        images: (N, S, S, 3) uint8 training images.
+        images: (N, h, w, 3) uint8 training images.
         batch: images a pass through the backbone.
         compute: as the training computes.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from realnet_edge.config.architecture import MAX_CELLS, cell_size
 from realnet_edge.errors import DataError
-from realnet_edge.model.alignment import PartAlignment, Pose
+from realnet_edge.model.alignment import FADE, PartAlignment, Pose
 
 # Less than that and the main axis lies where noise puts it.
 MIN_ELONGATION = 1.3
@@ -20,10 +21,11 @@ MIN_ELONGATION = 1.3
 MIN_SKEWNESS = 0.03
 # Percent of good images that may be odd: a shadow in a corner must not set the frame for all.
 _ODD = 2.0
+# Percent of good images in which no part may be found.
+_MAX_EMPTY = 5.0
 # Room around the part within the strip, a share of its length at each end: it shows where the part ends.
-_MARGIN = 0.04
+_MARGIN = 0.02
 _LEVELS = 256
-_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Extent:
 
     def objection(self) -> str | None:
         """Why such parts cannot be aligned, in words; None where they can."""
-        if self.empty * 100 > _ODD * self.images:
+        if self.empty * 100 > _MAX_EMPTY * self.images:
             return f"nothing stands out from the background in {self.empty} of {self.images} good images"
         if self.elongation < MIN_ELONGATION:
             return (
@@ -68,12 +70,13 @@ class Extent:
             )
         return None
 
-    def case_for(self) -> str:
-        """What speaks for aligning them, after "they"."""
-        return (
-            f"stand free, are {self.elongation:.1f} times as long as wide and are turned by "
-            f"{self.turned:.0f} degrees (standard deviation)"
-        )
+    def refuse_unalignable(self) -> None:
+        """Raise a DataError where there is an `objection`."""
+        if (objection := self.objection()) is not None:
+            raise DataError(
+                f"parts cannot be aligned: {objection}. Give --align off; --rotate 180 helps where parts lie "
+                "in any direction."
+            )
 
     @property
     def two_ended(self) -> bool:
@@ -81,7 +84,7 @@ class Extent:
         return self.skewness >= MIN_SKEWNESS
 
 
-def fit_alignment(alignment: PartAlignment, images: npt.NDArray[np.uint8]) -> Extent:
+def fit_alignment(alignment: PartAlignment, parts: Iterable[npt.NDArray[np.uint8]]) -> Extent:
     """Set `contrast` and `frame` by training images, in place.
 
     Contrast is Otsu's threshold over the differences from the background of all images' cells; the frame
@@ -89,35 +92,31 @@ def fit_alignment(alignment: PartAlignment, images: npt.NDArray[np.uint8]) -> Ex
 
     Args:
         alignment: its sizes given.
-        images: (N, H, W, 3) uint8 good images of its size.
+        parts: uint8 (N, H, W, 3) good images of its size, some at a time.
 
     Raises:
         DataError: nothing stands out from the background, or parts have no main axis.
     """
-    extent = measure_parts(alignment, images)
-    if (objection := extent.objection()) is not None:
-        raise DataError(
-            f"parts cannot be aligned: {objection}. Give --align off; --rotate 180 helps where parts lie in "
-            "any direction."
-        )
+    extent = measure_parts(alignment, parts)
+    extent.refuse_unalignable()
     (height, width), (tall, long) = alignment.strip, extent.size
-    scale = max(tall / height, long / width) / (1 - 2 * _MARGIN)
+    # At its ends a strip's map fades.
+    scale = max(tall / (height - 2 * FADE), long / (width - 2 * FADE)) / (1 - 2 * _MARGIN)
     middles = [(low + high) / 2 for low, high in (extent.along, extent.across)]
     alignment.frame.copy_(torch.tensor([scale, *middles]))
     return extent
 
 
-def measure_parts(alignment: PartAlignment, images: npt.NDArray[np.uint8]) -> Extent:
+def measure_parts(alignment: PartAlignment, parts: Iterable[npt.NDArray[np.uint8]]) -> Extent:
     """Set `contrast` by images of good parts, and measure these; arguments as `fit_alignment` has them."""
-    parts = torch.from_numpy(images).split(_AT_ONCE)
-    differences = torch.cat([alignment.differences(part) for part in parts])
+    differences = torch.cat([alignment.differences(torch.from_numpy(part)) for part in parts])
     alignment.contrast.copy_(_otsu(differences))
     found = differences > alignment.contrast
     seen = found.flatten(1).any(dim=1)
-    pose = Pose(*(torch.cat(values) for values in zip(*map(alignment.pose, parts), strict=True)))
+    pose = alignment.pose_of(differences)
     if not seen.any():
-        return Extent(len(images), len(images), (0.0, 0.0), (0.0, 0.0), 1.0, 0.0, 0.0, 0.0, 0.0)
-    found, pose = found[seen], Pose(*(values[seen] for values in pose))
+        return Extent(len(found), len(found), (0.0, 0.0), (0.0, 0.0), 1.0, 0.0, 0.0, 0.0, 0.0)
+    images, found, pose = len(found), found[seen], Pose(*(values[seen] for values in pose))
     along, across = _extents(alignment, found, pose)
     border = torch.cat([found[:, 0], found[:, -1], found[:, :, 0], found[:, :, -1]], dim=1)
     area = found.float().sum((1, 2))
@@ -125,7 +124,7 @@ def measure_parts(alignment: PartAlignment, images: npt.NDArray[np.uint8]) -> Ex
     double = torch.stack([pose.axis[:, 0] ** 2 - pose.axis[:, 1] ** 2, 2 * pose.axis.prod(dim=1)])
     agreement = min(1.0, max(1e-6, float(double.mean(dim=1).square().sum().sqrt())))
     return Extent(
-        images=len(images),
+        images=images,
         empty=int((~seen).sum()),
         along=along,
         across=across,
@@ -155,7 +154,7 @@ def strip_size(part: tuple[float, float], side: int, multiple: int) -> tuple[int
 def source_size(
     extent: Extent, seen: tuple[int, int], strip: tuple[int, int], native: tuple[int, int]
 ) -> tuple[int, int]:
-    """The size of images that gives strips all the detail they can show, and no more than cameras gave.
+    """The size of images that gives strips all the detail they can show, and hardly more than cameras gave.
 
     Args:
         extent: of parts in images of the size `seen`, (height, width).
@@ -166,11 +165,12 @@ def source_size(
         Height and width, as `ModelConfig.align_from` takes them, in proportion as near to `native` as whole
         cells allow.
     """
-    enlarged = enlargement(extent.size, strip) * (1 - 2 * _MARGIN)
+    enlarged = enlargement(extent.size, strip)
     longest = min(max(native), enlarged * max(native) * max(s / n for s, n in zip(seen, native, strict=True)))
     longer = MAX_CELLS * max(1, math.ceil(longest / MAX_CELLS))
     cell = cell_size((longer, longer))
-    height, width = (max(16, cell * round(longer * n / max(native) / cell)) for n in native)
+    least = math.ceil(16 / cell)
+    height, width = (cell * max(least, round(longer * n / max(native) / cell)) for n in native)
     return height, width
 
 

@@ -31,6 +31,8 @@ from realnet_edge.training.validation import Judge, Validation, validate
 
 # Keeps the numbers of AFS samples apart from those of training, which count from 0.
 _AFS_FIRST = 1 << 40
+# Images in memory at once while parts are measured.
+_AT_ONCE = 16
 # Images that show whether the discriminator's head can learn.
 _PROBED = 8
 
@@ -123,7 +125,9 @@ def _fixture(
             f"{category.name} is several categories, and parts of one shape alone can be aligned. Leave "
             "--align out, or train each category by itself."
         )
-    extent = fit_alignment(model.alignment, load_batch(paths, model.config.input_size))
+    size = model.config.input_size
+    parts = (load_batch(paths[i : i + _AT_ONCE], size) for i in range(0, len(paths), _AT_ONCE))
+    extent = fit_alignment(model.alignment, parts)
     # The model moves to its device; images are aligned where they are loaded.
     own = copy.deepcopy(model.alignment)
     return View(own.size, partial(strip_of, own)), (f"alignment: {describe(extent, own)}",)

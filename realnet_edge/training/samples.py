@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from realnet_edge.config import SynthesisConfig
-from realnet_edge.imaging import load_batch
+from realnet_edge.imaging import load_batch, load_image, preprocess
 from realnet_edge.synthesis import (
     AnomalySource,
     ForegroundRule,
@@ -41,9 +41,9 @@ class Item(NamedTuple):
     """One sample.
 
     Attributes:
-        normal: (S, S, 3) uint8, without an anomaly.
+        normal: (h, w, 3) uint8, without an anomaly: an image, a tile of one or an aligned part's strip.
         shown: the same, with one where the sample `carries` one.
-        mask: (S, S) bool, where it lies.
+        mask: (h, w) bool, where it lies.
         carries: whether there is one.
         levels: mean grey levels of the whole images with `normal` and with `shown` in them, where the sample
             is a tile; None where it is the image itself.
@@ -63,10 +63,10 @@ class Batch:
     """One training batch.
 
     Attributes:
-        normal: (N, S, S, 3) uint8, without anomalies.
-        anomalous: (A, S, S, 3) uint8, the images of the samples that carry an anomaly.
+        normal: (N, h, w, 3) uint8, without anomalies.
+        anomalous: (A, h, w, 3) uint8, the images of the samples that carry an anomaly.
         carries: (N,) bool, which samples carry one; A of them do.
-        mask: (N, S, S) int64, 1 where anomalous.
+        mask: (N, h, w) int64, 1 where anomalous.
         levels: (N + A,) float32, mean grey levels of the whole images that `normal` and then `anomalous` are
             tiles of, as `InputNormalisation` takes them; None where they are no tiles.
         positions: (N,) int64, which of the data set's images each sample was made of.
@@ -81,7 +81,7 @@ class Batch:
 
     @property
     def images(self) -> Tensor:
-        """(N, S, S, 3) uint8, what the model is shown: the anomalous image of a sample that carries one."""
+        """(N, h, w, 3) uint8, what the model is shown: the anomalous image of a sample that carries one."""
         return self._shown(self.normal, self.anomalous)
 
     @property
@@ -154,16 +154,15 @@ class AnomalyDataset(Dataset[Item]):
         self.grid = TileGrid(1, 1, size) if isinstance(size, int) else size
         self.paths = tuple(paths)
         self.jitter = jitter
-        whole = load_batch(paths, view.size if view else self.grid.size)
-        self.images = np.stack([view.make(image) for image in whole]) if view else whole
+        self.images = load_batch(paths, self.grid.size) if view is None else _seen(paths, view)
         self.config = config
         self.rules = [rule] * len(self.paths) if isinstance(rule, ForegroundRule) else list(rule)
         self.seed = seed
         self.share = config.anomalous_share if share is None else share
+        whole = (self.images.shape[1], self.images.shape[2])
+        seen = whole if self.grid.count == 1 else (self.grid.side, self.grid.side)
         # Patches come from whole images: there their foreground is known, and what lies beside a tile.
-        self.source: AnomalySource = make_source(
-            config.source, list(self.images), self.grid.side, self.rules, self.grid.size
-        )
+        self.source: AnomalySource = make_source(config.source, list(self.images), seen, self.rules, whole)
 
     def __len__(self) -> int:
         """Samples of an epoch: every tile of every image."""
@@ -229,6 +228,11 @@ class AnomalyDataset(Dataset[Item]):
             return None
         level = np.float32(rng.uniform(0.0, self.config.noise))
         return np.asarray(level * rng.standard_normal(shape, np.float32), np.float32)
+
+
+def _seen(paths: Sequence[Path], view: View) -> npt.NDArray[np.uint8]:
+    """What a view shows of files, which may be much larger: one of them in memory at a time."""
+    return np.stack([view.make(preprocess(load_image(path), view.size)) for path in paths])
 
 
 def _noisy(noise: npt.NDArray[np.float32] | None, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -201,9 +201,11 @@ def _show_alignment(
     prepared: Prepared, category: CategoryData, paths: CategoryPaths, heard: Listeners
 ) -> None:
     """How parts are aligned, as a picture, where they are."""
-    if prepared.model.alignment is None:
-        return
     sheet = paths.root / SHEET_NAME
+    if prepared.model.alignment is None:
+        # One of a training before this would be taken for this one's.
+        sheet.unlink(missing_ok=True)
+        return
     alignment = copy.deepcopy(prepared.model.alignment).cpu()
     write_sheet(sheet, alignment, prepared.splits.paths(category.root, "train"))
     heard.say(f"aligned parts to look at: {sheet}")

@@ -149,9 +149,10 @@ def test_the_ablation_starts_from_its_own_preset(part: Path, tmp_path: Path) -> 
     arguments += ["--workspace", str(tmp_path / "ws"), "--rotate", "180", "--steps", "7", "--minutes", "3"]
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 0, result.stderr
-    assert result.stderr.count("to do ") == 19
+    assert result.stderr.count("to do ") == 17
     assert "to do        weights averaged, EMA 0.998, part, seed 0" in result.stderr
-    assert "not available" not in result.stderr
+    # Turned in training, parts are not aligned in any row.
+    assert result.stderr.count("not available") == 2
     found = json.loads(result.stdout)
     assert (found["preset"], found["base"]) == ("edge", "base")
     assert found["settings"]["synthesis"]["rotate"] == 180

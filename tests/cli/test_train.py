@@ -172,7 +172,9 @@ def test_parts_are_aligned_as_wished_or_where_the_images_allow(started: Any, tmp
     assert strip() == ((), ())
     nails(tmp_path / "good")
     assert strip() == strip("--align", "auto") == ((128, 448), (128, 128))
-    assert strip("--align", "off") == strip("--preset", "demo") == strip("--tiles", "1x2") == ((), ())
+    for left in (("--align", "off"), ("--preset", "demo"), ("--tiles", "1x2"), ("--rotate", "180")):
+        assert strip(*left) == ((), ())
+    assert strip("--align", "auto", "--tiles", "1x1")[0] == (128, 448)
     assert strip("--preset", "demo", "--align", "auto")[0] == (128, 448)
     assert strip("--align", "64x192") == ((64, 192), (128, 128))
     assert started("--align", "128x256", "--backbone", "resnet18")["model"].align == (128, 256)

@@ -39,6 +39,26 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> CategoryData:
 
 
 @pytest.fixture(scope="session")
+def nails(tmp_path_factory: pytest.TempPathFactory) -> CategoryData:
+    """`nails`: 30 good ones, dark on bright ground, each turned by another angle; 2 of each to test."""
+    root: Path = tmp_path_factory.mktemp("nails")
+    folders = ("train/good", "test/good", "test/bent", "ground_truth/bent")
+    for folder in folders:
+        (root / "nails" / folder).mkdir(parents=True)
+    places = [(folders[0], number, "") for number in range(30)]
+    places += [
+        (folder, number, "_mask" * (folder == folders[3])) for folder in folders[1:] for number in (0, 1)
+    ]
+    for folder, number, ending in places:
+        picture = Image.new("RGB", (96, 96), (200, 200, 200))
+        picture.paste((60, 60, 60), (16, 38, 32, 58))
+        picture.paste((60, 60, 60), (32, 44, 80, 52))
+        turned = picture.rotate(12 * number, Image.Resampling.BILINEAR, fillcolor=(200, 200, 200))
+        turned.save(root / "nails" / folder / f"{number}{ending}.png")
+    return load_category(root, "nails")
+
+
+@pytest.fixture(scope="session")
 def pair(cells: CategoryData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with `cells` and `panes`, the same cells mirrored and darker."""
     root = tmp_path_factory.mktemp("pair")

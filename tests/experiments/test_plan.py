@@ -111,9 +111,23 @@ def test_an_ablation_leaves_out_what_changes_nothing_or_does_not_fit(
     plan = make_plan(EXPERIMENTS["ablation"], request_for(cells.root.parent, categories=("cells",)))
     assert plan.runs[0].row.name == "base"
     assert plan.runs[0].settings == plan.base
-    assert set(plan.unavailable) == {"no-bends", "no-noise", "ema"}
+    assert set(plan.unavailable) == {"no-bends", "no-noise", "ema", "joint", "not-aligned"}
     assert plan.unavailable["no-noise"] == "the settings are so already"
     assert "statistics_batches is 0" in plan.unavailable["ema"]
+
+
+def test_parts_are_aligned_where_a_category_allows(
+    nails: CategoryData, request_for: MakeRequest, cells: CategoryData
+) -> None:
+    for category, strip in ((nails, (64, 64)), (cells, ())):
+        request = request_for(category.root.parent, categories=(category.name,))
+        base = dataclasses.replace(request.base, align=True)
+        plan = make_plan(EXPERIMENTS["ablation"], dataclasses.replace(request, base=base))
+        strips = {run.row.name: run.settings.model.align for run in plan.runs}
+        assert strips["base"] == strips["coarser"] == strip
+        # Where nothing is aligned leaving it out is no other setting.
+        assert strips.get("not-aligned") == (() if strip else None)
+        assert strips["rotated"] == ()
 
 
 @pytest.mark.parametrize("seeds", [(), (1, 1)])
@@ -157,6 +171,8 @@ def test_rows_from_before_newer_settings_still_count(cells: CategoryData, tiny: 
     document = tiny.to_dict()
     for name in ("ema", "rank_noise", "joint", "workers"):
         del document["train"][name]
+    for name in ("align", "align_from"):
+        del document["model"][name]
     document |= {"category": "cells", "root": str(cells.root.resolve()), "weights": ""}
     written = sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
     assert written.startswith(Run(EXPERIMENTS["table1"].rows[-1], cells, tiny, None).key)

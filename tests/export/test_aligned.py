@@ -7,22 +7,27 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx_ir as ir
 import onnxruntime
 import pytest
 import torch
 
 from realnet_edge.bundle import InputSpec, Manifest, write_bundle
 from realnet_edge.calibrate import quantise_onnx
+from realnet_edge.calibrate.build import BuildOptions, quantised
 from realnet_edge.calibrate.openvino_build import ir_from_onnx
 from realnet_edge.config import ModelConfig
 from realnet_edge.data import load_category
 from realnet_edge.export import ExportReport, TorchRunner, onnx_from_checkpoint
 from realnet_edge.export.cast_fp16 import cast_fp16
+from realnet_edge.export.rrs_region import find_rrs
 from realnet_edge.imaging import load_batch
 from realnet_edge.model import RealNet, anomaly_map, image_score
 from realnet_edge.model.backbone import load_pretrained
 from realnet_edge.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from realnet_edge.runtime import open_runner
+from realnet_edge.runtime.ov import keep_coordinates
+from realnet_edge.runtime.tensorrt import EngineOptions, engine_from_onnx, network_from_onnx
 from realnet_edge.training.fixture import fit_alignment
 
 Images = npt.NDArray[np.uint8]
@@ -58,7 +63,7 @@ def checkpoint(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Chec
     model = RealNet(config)
     load_pretrained(model.backbone, config)
     assert model.alignment is not None
-    fit_alignment(model.alignment, images)
+    fit_alignment(model.alignment, [images])
     for parameter in model.reconstruction.parameters():
         # Output layers start at zero, which would hide everything before them.
         if not parameter.detach().any():
@@ -154,7 +159,37 @@ def test_every_runtime_gives_the_same(
         np.testing.assert_allclose(found.score, scores, atol=tolerance)
 
 
-def test_sixteen_bits_leave_the_alignment_in_float(
+def test_sixteen_bits_of_a_processor_leave_coordinates_in_float(
+    exported: tuple[Path, ExportReport], images: Images, tmp_path: Path
+) -> None:
+    """In bf16 the grid that strips are taken at was off by a pixel."""
+    ov = pytest.importorskip("openvino")
+    core = ov.Core()
+    if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("needs a processor that computes in bf16")
+    files = ir_from_onnx(exported[0], tmp_path, "fp16")
+    found = {}
+    for hint in ("f32", "bf16"):
+        model = core.read_model(next(iter(files.values())))
+        before = len(model.outputs)
+        keep_coordinates(model)
+        assert len(model.outputs) == before + 2
+        model.reshape({"image": [1, *SIZE, 3]})
+        compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": hint})
+        answers = compiled([images[:1]])
+        found[hint] = [answers[place] for place in range(before, before + 2)]
+    for exact, half in zip(found["f32"], found["bf16"], strict=True):
+        assert exact.shape[-1] == 2
+        np.testing.assert_allclose(half, exact, atol=1e-5)
+
+
+def test_rrs_is_found_behind_the_alignment(exported: tuple[Path, ExportReport]) -> None:
+    """The median of the background is no rank of planes."""
+    region = find_rrs(ir.load(exported[0]).graph)
+    assert len(region.selected) == 2
+
+
+def test_sixteen_bits_leave_leave_the_alignment_in_float(
     exported: tuple[Path, ExportReport], tmp_path: Path
 ) -> None:
     """Coordinates in FP16 would be off by an eighth of a pixel."""
@@ -183,3 +218,36 @@ def test_int8_quantises_the_network_and_stays_close(
     found = session.run(None, {"image": images})[0]
     maps = expected[0]
     assert np.abs(found - maps).mean() < 0.1 * maps.std()
+
+
+def test_tensorrt_takes_the_graph_with_coordinates_in_float(
+    exported: tuple[Path, ExportReport], images: Images, tmp_path: Path
+) -> None:
+    trt = pytest.importorskip(
+        "tensorrt_rtx", reason="needs tensorrt_rtx: pip install 'realnet-edge[tensorrt-rtx]'"
+    )
+    narrow = quantised(exported[0], tmp_path / "int8" / "model.onnx", images, "tensorrt", BuildOptions())
+    for source in (exported[0], narrow):
+        half = tmp_path / "half" / "model.onnx"
+        cast_fp16(source, half)
+        network = network_from_onnx(trt, half).network
+        assert tuple(network.get_input(0).shape) == (-1, *SIZE, 3)
+        samplers = [
+            layer
+            for layer in (network.get_layer(index) for index in range(network.num_layers))
+            if layer.type.name == "GRID_SAMPLE"
+        ]
+        assert [layer.get_input(1).dtype for layer in samplers] == [trt.float32, trt.float32]
+        assert [layer.get_output(0).dtype for layer in samplers] == [trt.float32, trt.float32]
+
+
+@pytest.mark.slow
+def test_tensorrt_builds_an_engine(exported: tuple[Path, ExportReport], tmp_path: Path) -> None:
+    trt = pytest.importorskip(
+        "tensorrt_rtx", reason="needs tensorrt_rtx: pip install 'realnet-edge[tensorrt-rtx]'"
+    )
+    cast_fp16(exported[0], tmp_path / "half" / "model.onnx")
+    plan = tmp_path / "model.plan"
+    options = EngineOptions(batch=(1, 4, 8), builder_level=0)
+    build = engine_from_onnx(trt, tmp_path / "half" / "model.onnx", plan, options)
+    assert plan.stat().st_size == build.size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from realnet_edge.config import ModelConfig, SynthesisConfig
 from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.model.alignment import PartAlignment
 from realnet_edge.presets import preset
-from realnet_edge.synthesis import ForegroundRule, View
-from realnet_edge.training.alignment_choice import aligned, look, reason_against
+from realnet_edge.synthesis import ForegroundRule, MixtureSource, PatchSource, View
+from realnet_edge.training.alignment_choice import aligned, look, reason_against, reason_for
 from realnet_edge.training.fixture import (
     describe,
     fit_alignment,
@@ -61,20 +62,20 @@ TURNS = [float(angle) for angle in np.linspace(0, 2 * np.pi, 16, endpoint=False)
 
 
 def test_parts_are_measured() -> None:
-    extent = measure_parts(PartAlignment((256, 256), (64, 192)), bars(TURNS))
+    extent = measure_parts(PartAlignment((256, 256), (64, 192)), [bars(TURNS)])
     assert extent.size == (pytest.approx(40, abs=6), pytest.approx(160, abs=6))
     assert extent.empty == 0
     assert extent.border == 0
     assert extent.spread < 0.03
     assert extent.turned > 40
     assert extent.two_ended
-    assert measure_parts(PartAlignment((256, 256), (64, 192)), bars([0.5] * 4)).turned < 1
+    assert measure_parts(PartAlignment((256, 256), (64, 192)), [bars([0.5] * 4)]).turned < 1
 
 
 def test_the_frame_holds_all_parts_with_room_around() -> None:
     images = bars(TURNS)
     alignment = PartAlignment((256, 256), (64, 192))
-    extent = fit_alignment(alignment, images)
+    extent = fit_alignment(alignment, [images])
     for image in images:
         dark = strip_of(alignment, image)[:, :, 0] < 140
         assert not dark[:2].any()
@@ -96,14 +97,14 @@ def test_an_odd_image_among_many_does_not_set_the_frame() -> None:
     frames = []
     for some in (images, odd):
         alignment = PartAlignment((256, 256), (64, 192))
-        fit_alignment(alignment, some)
+        fit_alignment(alignment, np.array_split(some, 4))
         frames.append(alignment.frame.numpy())
     np.testing.assert_allclose(frames[0], frames[1], rtol=0.03, atol=0.5)
 
 
 def test_parts_with_two_like_ends_are_told_apart_from_others() -> None:
     alignment = PartAlignment((256, 256), (64, 192))
-    extent = fit_alignment(alignment, bars(TURNS, taper=1.0))
+    extent = fit_alignment(alignment, [bars(TURNS, taper=1.0)])
     assert not extent.two_ended
     assert "either way" in describe(extent, alignment)
 
@@ -117,7 +118,7 @@ def test_parts_with_two_like_ends_are_told_apart_from_others() -> None:
 )
 def test_what_cannot_be_aligned_is_refused(images: Images, message: str) -> None:
     with pytest.raises(DataError, match=f"{message}.*--align off"):
-        fit_alignment(PartAlignment((256, 256), (64, 192)), images)
+        fit_alignment(PartAlignment((256, 256), (64, 192)), [images])
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_the_strip_shows_most_for_the_cost_of_the_square(
 
 
 def test_images_are_taken_as_large_as_strips_can_show_and_no_larger_than_they_are() -> None:
-    extent = measure_parts(PartAlignment((256, 256), (64, 192)), bars(TURNS))
+    extent = measure_parts(PartAlignment((256, 256), (64, 192)), [bars(TURNS)])
     # 160 of 256 pixels shown as 384 are those of an image of 565; in files of 1024 there is as much.
     assert source_size(extent, (256, 256), (128, 384), (1024, 1024)) == (640, 640)
     assert source_size(extent, (256, 256), (128, 384), (256, 256)) == (256, 256)
@@ -157,7 +158,10 @@ def test_the_rule_of_the_preset(tmp_path: Path) -> None:
     model = aligned(EDGE, free)
     assert model.align == (128, 512)
     assert (model.input_size, model.seen_size) == ((256, 256), (128, 512))
-    assert free.extent.case_for().startswith("stand free, are")
+    told = (
+        r"they stand free, 5\.\d times as long as wide, lie in any direction, .* them 2\.9\d times as large"
+    )
+    assert re.fullmatch(told, reason_for(EDGE, free))
 
     def reason(name: str, images: Images) -> str:
         found = reason_against(EDGE, look(files(tmp_path / name, images)))
@@ -184,14 +188,19 @@ def test_a_strip_that_is_given_and_one_that_the_network_cannot_take(tmp_path: Pa
         aligned(EDGE, look(files(tmp_path / "round", bars(TURNS, half=(40, 40), taper=1.0))))
 
 
-def test_samples_are_strips(tmp_path: Path) -> None:
-    """What is synthesised on, masked and noised is what the network sees."""
+@pytest.mark.parametrize("source", ["cutpaste:1", "patches:1", "nsa:1", "bends:1", "textures"])
+def test_samples_are_strips(tmp_path: Path, source: str) -> None:
+    """What is synthesised on, from, masked and noised is what the network sees."""
+    if source == "textures":
+        rng = np.random.default_rng(3)
+        files(tmp_path / "textures", rng.integers(0, 256, (2, 40, 40, 3), dtype=np.uint8))
+        source = f"textures={tmp_path / 'textures'}:1"
     paths = files(tmp_path, bars(TURNS))
     alignment = PartAlignment((256, 256), (64, 192))
-    fit_alignment(alignment, bars(TURNS))
+    fit_alignment(alignment, [bars(TURNS)])
     rule = ForegroundRule.parse("otsu:dark:6:6")
 
-    config = SynthesisConfig(source="cutpaste:1", noise=1.0)
+    config = SynthesisConfig(source=source, noise=1.0)
     dataset = AnomalyDataset(
         paths, 256, config, rule, seed=1, view=View((256, 256), partial(strip_of, alignment))
     )
@@ -201,7 +210,20 @@ def test_samples_are_strips(tmp_path: Path) -> None:
     carried = [item for item in items if item.carries]
     assert len(carried) == 8
     assert all(item.mask.shape == (64, 192) for item in items)
-    assert all(item.mask.any() for item in carried)
+    assert sum(item.mask.any() for item in carried) > 6
+
+
+def test_patches_are_taken_from_strips_in_their_own_proportion(tmp_path: Path) -> None:
+    paths = files(tmp_path, bars(TURNS))
+    alignment = PartAlignment((256, 256), (64, 192))
+    fit_alignment(alignment, [bars(TURNS)])
+    view = View((256, 256), partial(strip_of, alignment))
+    config = SynthesisConfig(source="patches:1")
+    source = AnomalyDataset(paths, 256, config, ForegroundRule(), seed=1, view=view).source
+    assert isinstance(source, MixtureSource)
+    (patches,) = source.sources
+    assert isinstance(patches, PatchSource)
+    assert {image.shape for image in patches._donors.images} == {(64, 192, 3)}
 
 
 def test_stored_before_there_was_alignment() -> None:
@@ -231,7 +253,7 @@ def test_the_sheet_outlines_what_the_strip_shows(tmp_path: Path) -> None:
     images = bars([0.5, 2.5, 4.0])
     paths = files(tmp_path / "good", images)
     alignment = PartAlignment((256, 256), (64, 192))
-    fit_alignment(alignment, images)
+    fit_alignment(alignment, [images])
     write_sheet(tmp_path / "sheet.png", alignment, paths)
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (128 + 6 + 192, 3 * 128 + 2 * 6)
