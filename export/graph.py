@@ -60,16 +60,18 @@ class EngineGraph(nn.Module):
             also the tensors of `stage_names`, of N * tiles each.
         """
         grid, alignment = self.model.config.grid, self.model.alignment
-        pose = None if alignment is None else alignment.pose(image)
-        seen = image if alignment is None or pose is None else alignment(image, pose, self.shrink)
+        seen, back = image, None
+        if alignment is not None:
+            pose = alignment.pose(image)
+            seen, back = alignment(image, pose, self.shrink), partial(alignment.back, pose=pose)
         tiles = cut(self.model.inputs(seen), grid)
         taps = self.model.backbone(tiles)
         output = self.model.from_selected(self.model.select_from(taps))
         # A sigmoid ends within [0, 1] but for rounding; thresholds and readers rely on the range.
         maps = stitch(resized_map(output.logits, tiles.shape[-2:]), grid).clamp(0.0, 1.0)
         scores = pooled_score(maps, self.score_rule)
-        if alignment is not None and pose is not None:
-            maps = alignment.back(maps, pose).clamp(0.0, 1.0)
+        if back is not None:
+            maps = back(maps).clamp(0.0, 1.0)
         chosen = output.rrs_indices.to(torch.int32)
         if grid.count > 1:
             planes = sum(self.model.config.planes)

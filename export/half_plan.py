@@ -43,9 +43,9 @@ def half_nodes(graph: ir.Graph) -> set[ir.Node]:
         graph: with its nodes in topological order.
     """
     nodes = list(graph)
-    behind = _reached(nodes, lambda node: node.op_type in WEIGHTED, _sources)
-    before = _reached(reversed(nodes), lambda node: node.op_type in WEIGHTED, _users)
-    ranked = _reached(reversed(nodes), lambda node: node.op_type == "TopK", _users)
+    behind = reached(nodes, lambda node: node.op_type in WEIGHTED, sources)
+    before = reached(reversed(nodes), lambda node: node.op_type in WEIGHTED, _users)
+    ranked = reached(reversed(nodes), lambda node: node.op_type == "TopK", _users)
     squared = _squared(nodes)
     stem = _stem(nodes)
     return {
@@ -82,7 +82,7 @@ def _stem(nodes: list[ir.Node]) -> set[ir.Node]:
         return node.attributes.get_int("group", 1) > 1 and own is not None and own >= _FINE * side
 
     fine = {node for node in nodes if node.op_type == "Conv" and is_fine(node)}
-    return fine | _reached(reversed(nodes), lambda node: node in fine, _users)
+    return fine | reached(reversed(nodes), lambda node: node in fine, _users)
 
 
 def _side(value: ir.Value | None) -> int | None:
@@ -93,7 +93,7 @@ def _side(value: ir.Value | None) -> int | None:
     return height if isinstance(height, int) else None
 
 
-def _reached(
+def reached(
     nodes: Iterable[ir.Node], starts: Callable[[ir.Node], bool], towards: Callable[[ir.Node], list[ir.Node]]
 ) -> set[ir.Node]:
     """The nodes behind one that `starts`, itself not among them unless it is behind another.
@@ -114,12 +114,13 @@ def _squared(nodes: Iterable[ir.Node]) -> set[ir.Node]:
     """What is computed from squares alone, up to the layers with weights."""
     found: set[ir.Node] = set()
     for node in nodes:
-        if is_square(node) or (node.op_type not in WEIGHTED and any(n in found for n in _sources(node))):
+        if is_square(node) or (node.op_type not in WEIGHTED and any(n in found for n in sources(node))):
             found.add(node)
     return found
 
 
-def _sources(node: ir.Node) -> list[ir.Node]:
+def sources(node: ir.Node) -> list[ir.Node]:
+    """The nodes that make a node's inputs."""
     return [made for value in node.inputs if value is not None and (made := value.producer()) is not None]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from realnet_edge.errors import ExportError
-from realnet_edge.export.half_plan import WEIGHTED, is_square
+from realnet_edge.export.half_plan import WEIGHTED, is_square, reached, sources
 
 _LEAVING = WEIGHTED | {"QuantizeLinear", "Relu"}
 
@@ -50,11 +50,8 @@ def find_rrs(graph: ir.Graph) -> RrsRegion:
     """
     nodes = list(graph)
     # One before all layers with weights finds the background that parts are aligned by.
-    layers: set[ir.Node] = set()
-    for node in nodes:
-        if node.op_type in WEIGHTED or any(source in layers for source in _sources(node)):
-            layers.add(node)
-    ranks = [node for node in nodes if node.op_type == "TopK" and node in layers]
+    behind = reached(nodes, lambda node: node.op_type in WEIGHTED, sources)
+    ranks = [node for node in nodes if node.op_type == "TopK" and node in behind]
     if not ranks:
         raise _unknown("it ranks nothing (no TopK)")
     differences = _differences(nodes, ranks)
@@ -71,7 +68,7 @@ def _differences(nodes: list[ir.Node], ranks: list[ir.Node]) -> list[ir.Node]:
     squares: set[ir.Node] = set()
     pending, seen = list(ranks), set(ranks)
     while pending:
-        for before in _sources(pending.pop()):
+        for before in sources(pending.pop()):
             if is_square(before):
                 squares.add(before)
             elif before not in seen and before.op_type not in WEIGHTED | {"Shape"}:
@@ -132,10 +129,10 @@ def _between(nodes: list[ir.Node], differences: list[ir.Node]) -> list[ir.Node]:
     depends: set[ir.Node] = set(differences)
     behind: set[ir.Node] = set()
     for node in nodes:
-        sources = _sources(node)
-        if any(source in behind for source in sources):
+        before = sources(node)
+        if any(source in behind for source in before):
             behind.add(node)
-        elif any(source in depends for source in sources):
+        elif any(source in depends for source in before):
             (behind if node.op_type in _LEAVING else depends).add(node)
     return [node for node in nodes if node in depends]
 
@@ -182,7 +179,7 @@ def _body(
             continue
         found.add(node)
         if node not in starts and node.op_type != "Shape":
-            pending += _sources(node)
+            pending += sources(node)
     return tuple(node for node in nodes if node in found)
 
 
@@ -194,12 +191,8 @@ def _ancestors(values: Iterable[ir.Value]) -> set[ir.Node]:
         node = pending.pop()
         if node not in found:
             found.add(node)
-            pending += _sources(node)
+            pending += sources(node)
     return found
-
-
-def _sources(node: ir.Node) -> list[ir.Node]:
-    return [made for value in node.inputs if value is not None and (made := value.producer()) is not None]
 
 
 def _unknown(what: str) -> ExportError:

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from realnet_edge.cli.pairs import Pair, pair_or
 from realnet_edge.config import ModelConfig
 
 AUTO, OFF = "auto", "off"
 
 
-def read_align(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> tuple[int, int] | str | None:
-    """Read "128x384" as height and width of a strip; "auto" and "off" stay as they are."""
-    if value is None or value in (AUTO, OFF):
-        return value
-    match = re.fullmatch(r"(\d+)x(\d+)", value)
-    if match is None:
-        raise click.BadParameter(
-            f"{value!r} is neither {AUTO} nor {OFF} nor height x width of a strip, such as 128x384."
-        )
-    return int(match[1]), int(match[2])
-
-
 align_option = click.option(
     "--align",
-    callback=read_align,
+    callback=pair_or((AUTO, OFF), "height x width of a strip, such as 128x384"),
     metavar="auto|off|HEIGHTxWIDTH",
     help="Turn every part into one pose and show the network a strip along it, for parts longer than wide. "
     "auto: the strip that costs no more than the image size.  [default: off; with the preset edge auto where "
@@ -38,12 +24,12 @@ align_option = click.option(
 
 
 def with_alignment(
-    model: ModelConfig, wanted: tuple[int, int] | str | None, by_default: bool, paths: Sequence[Path]
+    model: ModelConfig, wanted: Pair | str | None, by_default: bool, paths: Sequence[Path]
 ) -> tuple[ModelConfig, list[str]]:
     """The model with the alignment that `--align` asks for or the preset has, and what to say about it.
 
     Args:
-        wanted: what `read_align` gave.
+        wanted: what `--align` says.
         by_default: without a wish, parts are aligned where the images allow, by the rule of
             `realnet_edge.training.alignment_choice`.
         paths: good images, some of which are looked at.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
+from realnet_edge.cli.pairs import pair_or
 from realnet_edge.config import ModelConfig
 from realnet_edge.errors import DataError
 from realnet_edge.tile_advice import choose_tiles, default_overlap, median_size, tiling_advice
@@ -42,21 +42,9 @@ class SeenImages:
         return None if self.size is None else tiling_advice(self.size, grid, self.object_share)
 
 
-def read_tiles(
-    _context: click.Context, _parameter: click.Parameter, value: str | None
-) -> tuple[int, int] | str | None:
-    """Read "2x3" as rows and columns; "auto" stays as it is."""
-    if value is None or value == AUTO:
-        return value
-    match = re.fullmatch(r"(\d+)x(\d+)", value)
-    if match is None:
-        raise click.BadParameter(f"{value!r} is neither rows x columns, such as 2x3, nor {AUTO}.")
-    return int(match[1]), int(match[2])
-
-
 _tiles = click.option(
     "--tiles",
-    callback=read_tiles,
+    callback=pair_or((AUTO,), "rows x columns, such as 2x3"),
     metavar="ROWSxCOLUMNS|auto",
     help="Cut images into tiles, for small defects on large images; auto: as many as their size asks for, up "
     "to 4x4. An image takes as many times as long as it has tiles.",

@@ -19,6 +19,7 @@ from realnet_edge.cli.options import (
     workspace_option,
 )
 from realnet_edge.cli.pace import FEW_STEPS
+from realnet_edge.cli.pairs import Pair
 from realnet_edge.cli.preset_choice import chosen_preset, training_gpu
 from realnet_edge.cli.tiles import (
     AUTO,
@@ -218,8 +219,8 @@ def _geometry(
     model: ModelConfig,
     seen: SeenImages,
     paths: Sequence[Path],
-    align: tuple[tuple[int, int] | str | None, bool],
-    tiles: tuple[tuple[int, int] | str | None, int | None],
+    align: tuple[Pair | str | None, bool],
+    tiles: tuple[Pair | str | None, int | None],
 ) -> tuple[ModelConfig, list[str]]:
     """The model with aligned parts or tiles, as they are wished for or the images ask, and what to say of it.
 

@@ -61,19 +61,28 @@ def look(paths: Sequence[Path]) -> Look:
     Raises:
         DataError: none of them can be decoded.
     """
+    sizes: list[tuple[int, int]] = []
     images: list[npt.NDArray[np.uint8]] = []
     for index in evenly_spread(len(paths), _SAMPLE):
         # The check of all images names those that cannot be decoded.
         with suppress(DataError):
-            images.append(load_image(paths[index]))
+            image = load_image(paths[index])
+            sizes.append((image.shape[0], image.shape[1]))
+            # Made small at once: 64 images of a camera would fill the memory.
+            images.append(preprocess(image, _small(sizes[-1])))
     if not images:
         raise DataError(f"none of {len(paths)} good images could be decoded, so parts cannot be aligned.")
-    height, width = (int(np.median([image.shape[axis] for image in images])) for axis in (0, 1))
-    cell = _LONGEST // MAX_CELLS
-    rows, columns = (max(8, round(MAX_CELLS * length / max(height, width))) for length in (height, width))
-    seen = (cell * rows, cell * columns)
+    height, width = (int(np.median([size[axis] for size in sizes])) for axis in (0, 1))
+    seen = _small((height, width))
     extent = measure_parts(PartAlignment(seen, seen), [preprocess(image, seen)[None] for image in images])
     return Look(extent, seen, (height, width))
+
+
+def _small(size: tuple[int, int]) -> tuple[int, int]:
+    """A size of the same proportion, as nearly as whole cells allow, in which parts can be told."""
+    cell = _LONGEST // MAX_CELLS
+    height, width = (cell * max(8, round(MAX_CELLS * length / max(size))) for length in size)
+    return height, width
 
 
 def aligned(model: ModelConfig, found: Look, strip: tuple[int, int] | None = None) -> ModelConfig:

@@ -147,7 +147,7 @@ def strip_size(part: tuple[float, float], side: int, multiple: int) -> tuple[int
         multiple: what both lengths of the strip have to be multiples of; at most `side`.
     """
     lengths = range(multiple, side**2 // multiple + 1, multiple)
-    fitting = [(h, w) for h in lengths for w in lengths if h * w <= side**2]
+    fitting = [(h, w) for h in lengths for w in range(multiple, side**2 // h + 1, multiple)]
     return max(fitting, key=lambda strip: (enlargement(part, strip), -math.prod(strip)))
 
 

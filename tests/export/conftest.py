@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from realnet_edge.model.afs import channel_statistics
 from realnet_edge.model.backbone import load_pretrained
 from realnet_edge.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from realnet_edge.model.rrs import Discriminator, ResidualSelection
+from realnet_edge.training.fixture import fit_alignment
 
 SIZE = 128
 SMALL = 32
@@ -89,6 +91,12 @@ def tensorrt_graphs(
     cast_fp16(exported[0], half / "model.onnx")
     cast_fp16(folder / "int8" / "model.onnx", whole / "model.onnx")
     return {"fp32": exported[0], "fp16": half / "model.onnx", "int8": whole / "model.onnx"}
+
+
+@pytest.fixture(scope="session")
+def settle() -> Callable[[ModelConfig, npt.NDArray[np.uint8], Path], Checkpoint]:
+    """`settle(config, images, folder)`: see `_settled`."""
+    return _settled
 
 
 class SmallEngine(nn.Module):
@@ -163,12 +171,16 @@ def _small_graphs(order: str, images: npt.NDArray[np.uint8], folder: Path) -> di
 
 
 def _settled(config: ModelConfig, images: npt.NDArray[np.uint8], folder: Path) -> Checkpoint:
-    """A checkpoint in which no layer is idle and every statistic is one of real images."""
+    """A checkpoint in which no layer is idle and every statistic is one of real images or their strips."""
     torch.manual_seed(0)
     model = RealNet(config).eval()
     load_pretrained(model.backbone, config)
-    model.inputs.reference.fill_(float(images.mean()))
-    batch = model.inputs(torch.from_numpy(images))
+    seen = torch.from_numpy(images)
+    if model.alignment is not None:
+        fit_alignment(model.alignment, [images])
+        seen = model.alignment(seen, model.alignment.pose(seen))
+    model.inputs.reference.fill_(float(seen.double().mean()))
+    batch = model.inputs(seen)
     for afs, (mean, deviation) in zip(model.afs, channel_statistics(model.backbone, [batch]), strict=True):
         afs.mean.copy_(mean)
         afs.scale.copy_(1.0 / deviation)

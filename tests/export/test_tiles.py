@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,48 +16,39 @@ from realnet_edge.config import ModelConfig
 from realnet_edge.data import load_category
 from realnet_edge.export import TorchRunner, onnx_from_checkpoint
 from realnet_edge.imaging import load_batch
-from realnet_edge.model import RealNet, anomaly_map, image_score
-from realnet_edge.model.backbone import load_pretrained
-from realnet_edge.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from realnet_edge.model import anomaly_map, image_score
+from realnet_edge.model.checkpoint import Checkpoint
 from realnet_edge.runtime import open_runner
 
 Images = npt.NDArray[np.uint8]
+Settle = Callable[[ModelConfig, Images, Path], Checkpoint]
+CheckpointOf = Callable[[tuple[int, int], Images], Checkpoint]
 SIDE, OVERLAP = 64, 16
 
 
-def checkpoint_of(tiles: tuple[int, int], images: Images, folder: Path) -> Checkpoint:
-    """One small block that sees exposure, ImageNet's backbone, statistics of these images."""
-    config = ModelConfig.for_backbone(
-        "tf_efficientnet_lite0",
-        image_size=SIDE,
-        taps=(1,),
-        planes=(16,),
-        widths=(16,),
-        rrs_max=4,
-        rrs_mean=4,
-        standardise=False,
-        match_exposure=True,
-        group_width=0,
-        attention_limit=64,
-        tiles=tiles,
-        tile_overlap=OVERLAP,
-    )
-    torch.manual_seed(0)
-    model = RealNet(config)
-    load_pretrained(model.backbone, config)
-    model.inputs.reference.fill_(float(images.mean()))
-    for parameter in model.reconstruction.parameters():
-        # Output layers start at zero, which would hide everything before them.
-        if not parameter.detach().any():
-            torch.nn.init.normal_(parameter, std=0.05)
-    batch = model.inputs(torch.from_numpy(images[:, :SIDE, :SIDE].copy()))
-    with torch.no_grad():
-        for _ in range(20):
-            model.train()(batch)
-    splits = {"train": [], "held_out": [], "calibration": [], "seed": 0}
-    data = {"root": "unused", "layout": "mvtec"}
-    save_checkpoint(folder / "checkpoint", Checkpoint(model.eval(), config, "screw", splits, data, {}))
-    return load_checkpoint(folder / "checkpoint")
+@pytest.fixture
+def checkpoint_of(settle: Settle, tmp_path: Path) -> CheckpointOf:
+    """One small block that sees exposure, ImageNet's backbone, statistics of the images' first tiles."""
+
+    def make(tiles: tuple[int, int], images: Images) -> Checkpoint:
+        config = ModelConfig.for_backbone(
+            "tf_efficientnet_lite0",
+            image_size=SIDE,
+            taps=(1,),
+            planes=(16,),
+            widths=(16,),
+            rrs_max=4,
+            rrs_mean=4,
+            standardise=False,
+            match_exposure=True,
+            group_width=0,
+            attention_limit=64,
+            tiles=tiles,
+            tile_overlap=OVERLAP,
+        )
+        return settle(config, images[:, :SIDE, :SIDE].copy(), tmp_path)
+
+    return make
 
 
 def screws(mvtec_root: Path, size: tuple[int, int]) -> Images:
@@ -97,11 +89,11 @@ def share(position: int, start: int, length: int) -> float:
 
 @pytest.mark.parametrize("tiles", [(2, 2), (1, 2)])
 def test_the_graph_computes_what_the_network_says_of_the_tiles(
-    tiles: tuple[int, int], mvtec_root: Path, tmp_path: Path
+    tiles: tuple[int, int], checkpoint_of: CheckpointOf, mvtec_root: Path, tmp_path: Path
 ) -> None:
     size = tuple(count * SIDE - (count - 1) * OVERLAP for count in tiles)
     images = screws(mvtec_root, (size[0], size[1]))
-    checkpoint = checkpoint_of(tiles, images, tmp_path)
+    checkpoint = checkpoint_of(tiles, images)
     path = tmp_path / "onnx" / "model.onnx"
     report = onnx_from_checkpoint(checkpoint, path, images)
     assert report.input_size == size
@@ -158,10 +150,10 @@ def bundle(checkpoint: Checkpoint, path: Path, folder: Path, backend: str) -> Bu
     return write_bundle(folder / backend, files, manifest)
 
 
-def test_the_gain_is_that_of_the_whole_image(mvtec_root: Path, tmp_path: Path) -> None:
+def test_the_gain_is_that_of_the_whole_image(mvtec_root: Path, checkpoint_of: CheckpointOf) -> None:
     """A tile that is dark by itself stays dark beside its neighbours."""
     (bright,) = screws(mvtec_root, (112, 112))[:1]
-    checkpoint = checkpoint_of((2, 2), bright[None], tmp_path)
+    checkpoint = checkpoint_of((2, 2), bright[None])
     uneven = bright.copy()
     uneven[:56, :56] //= 2
     level = torch.tensor([float(uneven.mean())])
