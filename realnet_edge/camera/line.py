@@ -16,6 +16,7 @@ import numpy.typing as npt
 from realnet_edge.camera.frames import Frame
 from realnet_edge.camera.sources import Source
 from realnet_edge.camera.waiting import Lane, Waiting
+from realnet_edge.config import CAPTURE_THREAD
 from realnet_edge.errors import ConfigError
 from realnet_edge.imaging import preprocess
 
@@ -105,7 +106,7 @@ class Line:
         self._ready = Waiting([Lane[Ready](ahead)], stop.is_set, lambda ready: self._lose(ready.frame))
         self._capturing = [
             _thread(
-                f"capture {camera.name or ''}".strip(),
+                f"{CAPTURE_THREAD} {camera.name or ''}".strip(),
                 camera.frames,
                 self._captured,
                 lane,

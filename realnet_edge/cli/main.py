@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import click
 
 from realnet_edge import __version__
+from realnet_edge.cli.leaving import leave
 from realnet_edge.cli.output import set_quiet
 from realnet_edge.errors import DependencyError, RealnetEdgeError
 
@@ -122,4 +123,8 @@ def cli(debug: bool, quiet: bool) -> None:
 
 def main() -> None:
     """Run the command line and exit: 0 good, 1 failed, 2 usage, 3 a budget or gate not met."""
-    cli(prog_name="realnet-edge")
+    try:
+        cli(prog_name="realnet-edge")
+    except SystemExit as ending:
+        leave(ending.code)
+        raise

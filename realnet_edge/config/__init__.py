@@ -9,7 +9,7 @@ from realnet_edge.config.architecture import (
     multiple_of,
     norm_groups,
 )
-from realnet_edge.config.camera import BATCH_WAIT_MS, CAMERA_TIMEOUT_S
+from realnet_edge.config.camera import BATCH_WAIT_MS, CAMERA_TIMEOUT_S, CAPTURE_THREAD
 from realnet_edge.config.model import (
     RRS_ORDERS,
     SCORE_RULES,
@@ -34,6 +34,7 @@ __all__ = [
     "ARCHITECTURES",
     "BATCH_WAIT_MS",
     "CAMERA_TIMEOUT_S",
+    "CAPTURE_THREAD",
     "CHECKPOINT_BY",
     "DEFAULT_SOURCE",
     "DEVICES",
