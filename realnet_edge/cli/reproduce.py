@@ -67,6 +67,13 @@ def _weights(
     "--seeds", default="0", show_default=True, callback=_seeds, metavar="N,N", help="A run each, and a mean."
 )
 @click.option(
+    "--row",
+    "rows",
+    multiple=True,
+    metavar="NAME",
+    help="Run this row alone, and the one that it is compared with; repeatable. The table still has all.",
+)
+@click.option(
     "--preset",
     "preset_name",
     type=click.Choice(list(PRESETS)),
@@ -121,6 +128,7 @@ def command(
     categories: tuple[str, ...],
     workspace: Path,
     seeds: tuple[int, ...],
+    rows: tuple[str, ...],
     preset_name: str | None,
     textures: Path | None,
     sia: Path | None,
@@ -167,6 +175,7 @@ def command(
         sia=sia,
         weights=weights,
         checkpoint_by=checkpoint_by,
+        rows=tuple(dict.fromkeys(rows)),
     )
     place = Place.inside(workspace)
     if experiment.of_images:
@@ -208,8 +217,8 @@ def _run_all(plan: Plan, place: Place, discard: bool) -> list[str]:
     from realnet_edge.cli.training_packages import need_training_packages
 
     done = place.results.rows()
-    runs = [run for run in plan.runs if run.key not in done]
-    say(f"{len(plan.runs) - len(runs)} of {len(plan.runs)} runs are done.")
+    runs = [run for run in plan.to_run if run.key not in done]
+    say(f"{len(plan.to_run) - len(runs)} of {len(plan.to_run)} runs are done.")
     if not runs:
         return []
     need_training_packages("reproduce")
@@ -239,11 +248,12 @@ def _say_list(plan: Plan, place: Place) -> None:
     from realnet_edge.cli.output import say
 
     done = place.results.rows()
-    for run in plan.runs:
-        say(f"{_status(run, run.key in done, place)}  {run.title}  ({run.key})")
+    for run in plan.to_run:
+        say(f"{_status(run, run.key in done, place)}  {run.title}  (row {run.row.name}, {run.key})")
     labels = {row.name: row.label for row in plan.experiment.rows}
     for row, reason in plan.unavailable.items():
-        say(f"not available  {labels[row]}: {reason}")
+        if row in plan.wanted:
+            say(f"not available  {labels[row]}: {reason}")
 
 
 def _status(run: Run, done: bool, place: Place) -> str:

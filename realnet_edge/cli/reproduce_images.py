@@ -51,11 +51,12 @@ def reproduce_images(
         say(f"Left out: {sentence}")
     if only_list:
         done = results.rows()
-        for run in plan.runs:
+        for run in plan.to_run:
             say(f"{'done ' if run.key(networks) in done else 'to do'}  {run.title}")
         labels = {row.name: row.label for row in experiment.rows}
         for name, reason in plan.unavailable.items():
-            say(f"not available  {labels[name]}: {reason}")
+            if name in plan.wanted:
+                say(f"not available  {labels[name]}: {reason}")
         return document(plan, networks, done)
     for run, row in measure_images(plan, networks, results):
         say(f"{run.title}: Frechet distance {row.frechet:.4g}")

@@ -12,7 +12,7 @@ import numpy as np
 
 from realnet_edge.data import CategoryData
 from realnet_edge.experiments.experiment import SIA, Experiment, Row
-from realnet_edge.experiments.plan import Request, row_settings, usable_categories
+from realnet_edge.experiments.plan import Request, row_settings, usable_categories, wanted_rows
 from realnet_edge.experiments.results import ResultsFile
 from realnet_edge.experiments.settings import synthesis_in_category
 from realnet_edge.imaging import load_batch
@@ -97,6 +97,7 @@ class ImagePlan:
         categories: those that the runs are of.
         unavailable: row names and why they have no run.
         skipped: categories that are left out and why, a sentence each.
+        wanted: names of the rows to measure; the results of the others are shown where they are there.
     """
 
     experiment: Experiment
@@ -104,6 +105,12 @@ class ImagePlan:
     categories: tuple[CategoryData, ...]
     unavailable: Mapping[str, str]
     skipped: tuple[str, ...]
+    wanted: frozenset[str]
+
+    @property
+    def to_run(self) -> tuple[ImageRun, ...]:
+        """The runs of the rows that are wanted, whether they are done or not."""
+        return tuple(run for run in self.runs if run.row.name in self.wanted)
 
 
 def image_results(place: Path) -> ResultsFile[ImageResult]:
@@ -118,8 +125,10 @@ def plan_images(experiment: Experiment, request: Request, count: int) -> ImagePl
         count: images of each source, category and seed.
 
     Raises:
+        ConfigError: a row that the experiment does not have.
         DataError: no category can be used.
     """
+    wanted = wanted_rows(experiment, request)
     categories, skipped = usable_categories(experiment, request)
     possible, unavailable = row_settings(experiment, request)
     runs: list[ImageRun] = []
@@ -131,15 +140,15 @@ def plan_images(experiment: Experiment, request: Request, count: int) -> ImagePl
                 ImageRun(row, category, synthesis.source, synthesis.foreground, count, size, seed)
                 for seed in request.seeds
             ]
-    return ImagePlan(experiment, tuple(runs), categories, unavailable, skipped)
+    return ImagePlan(experiment, tuple(runs), categories, unavailable, skipped, wanted)
 
 
 def measure_images(
     plan: ImagePlan, networks: Networks, results: ResultsFile[ImageResult]
 ) -> Iterator[tuple[ImageRun, ImageResult]]:
-    """Do the runs that have no row yet, one after the other; each adds its row."""
+    """Do the wanted runs that have no row yet, one after the other; each adds its row."""
     done = results.rows()
-    for run in plan.runs:
+    for run in plan.to_run:
         key = run.key(networks)
         if key in done:
             continue

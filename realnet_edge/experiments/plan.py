@@ -94,6 +94,7 @@ class Plan:
         unavailable: row names and why they have no run.
         skipped: categories that have no run and why, a sentence each.
         checkpoint_by: how every run's checkpoint is chosen; results of another choice do not belong here.
+        wanted: names of the rows to run; the results of the others are shown where they are there.
     """
 
     experiment: Experiment
@@ -104,6 +105,12 @@ class Plan:
     unavailable: Mapping[str, str]
     skipped: tuple[str, ...]
     checkpoint_by: str = CHECKPOINT_BY[0]
+    wanted: frozenset[str] = frozenset()
+
+    @property
+    def to_run(self) -> tuple[Run, ...]:
+        """The runs of the rows that are wanted, whether they are done or not."""
+        return tuple(run for run in self.runs if run.row.name in self.wanted)
 
     @property
     def on_test_set(self) -> bool:
@@ -134,6 +141,7 @@ class Request:
         sia: folder of SIA images, or of a folder of them for each category, where the user has one.
         weights: files of backbones' weights by the backbones' names.
         checkpoint_by: one of `realnet_edge.config.CHECKPOINT_BY`; "test-set" is the paper's way.
+        rows: names of the rows to run, the base row beside them; empty for all.
     """
 
     data: Path
@@ -144,18 +152,20 @@ class Request:
     sia: Path | None = None
     weights: Mapping[str, Path] = field(default_factory=dict)
     checkpoint_by: str = CHECKPOINT_BY[0]
+    rows: tuple[str, ...] = ()
 
 
 def make_plan(experiment: Experiment, request: Request) -> Plan:
     """List the runs; of images only as many are decoded as tell whether parts are to be aligned.
 
     Raises:
-        ConfigError: no seed, or one of them twice.
+        ConfigError: no seed, or one of them twice, or a row that the experiment does not have.
         DataError: none of the categories can be used, or one where the experiment wants several as one.
     """
     seeds = request.seeds
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError(f"seeds are {list(seeds)}; valid: one or more whole numbers, each once.")
+    wanted = wanted_rows(experiment, request)
     # Nothing is wanted of the data where nothing can be run.
     categories, skipped = usable_categories(experiment, request) if experiment.runnable else ((), ())
     trained = categories
@@ -185,7 +195,21 @@ def make_plan(experiment: Experiment, request: Request) -> Plan:
         unavailable=unavailable,
         skipped=skipped,
         checkpoint_by=request.checkpoint_by,
+        wanted=wanted,
     )
+
+
+def wanted_rows(experiment: Experiment, request: Request) -> frozenset[str]:
+    """Names of the rows to run: those asked for and the base row, or all.
+
+    Raises:
+        ConfigError: the experiment has no such row.
+    """
+    names = [row.name for row in experiment.rows]
+    for name in request.rows:
+        if name not in names:
+            raise ConfigError(f"{experiment.title} has no row {name!r}; it has {', '.join(names)}.")
+    return frozenset((*request.rows, experiment.base) if request.rows else names)
 
 
 def row_settings(

@@ -91,7 +91,7 @@ def test_every_setting_option_is_tried() -> None:
     others = {
         "name", "data", "categories", "workspace", "seeds", "preset_name", "textures", "weights",
         "checkpoint_by", "discard_checkpoints", "only_list", "as_json",
-        "sia", "inception", "lpips", "lpips_network", "images",
+        "sia", "inception", "lpips", "lpips_network", "images", "rows",
     }  # fmt: skip
     offered = {parameter.name for parameter in command.params} - others
     assert offered == {name for *_, expected in OPTIONS for name in expected}
@@ -117,6 +117,8 @@ def test_the_rest_reaches_the_request(asked: Any, tmp_path: Path) -> None:
     assert request.base.model == PRESETS["demo"].model
     assert (request.textures, request.sia) == (tmp_path, tmp_path / "..")
     assert request.checkpoint_by == "validation"
+    assert request.rows == ()
+    assert asked("--row", "b", "--row", "a", "--row", "b")["request"].rows == ("b", "a")
     assert asked("--checkpoint-by", "test-set")["request"].checkpoint_by == "test-set"
     assert request.weights == {"resnet34": Path("w.pth"), "resnet18": Path("v.pth")}
 
@@ -157,6 +159,21 @@ def test_the_ablation_starts_from_its_own_preset(part: Path, tmp_path: Path) -> 
     assert (found["preset"], found["base"]) == ("edge", "base")
     assert found["settings"]["synthesis"]["rotate"] == 180
     assert (found["settings"]["train"]["steps"], found["settings"]["train"]["minutes"]) == (7, 3)
+
+
+def test_rows_that_are_not_wanted_are_neither_listed_nor_run(part: Path, tmp_path: Path) -> None:
+    arguments = ["reproduce", "table1", "--data", str(part), "--category", "part", "--preset", "demo"]
+    arguments += ["--workspace", str(tmp_path / "ws"), "--image-size", "64", "--row", "cutpaste"]
+    listed = CliRunner().invoke(cli, [*arguments, "--list"])
+    assert "to do        CutPaste, part, seed 0  (row cutpaste, " in listed.stderr
+    assert listed.stderr.count("to do ") == 1
+    assert "not available" not in listed.stderr
+    # Weights that are not there end each run that is started.
+    weights = ["--weights", f"tf_efficientnet_lite0={tmp_path / 'gone.pth'}"]
+    result = CliRunner().invoke(cli, [*arguments, *weights])
+    assert "0 of 1 runs are done" in result.stderr
+    assert "1 runs failed" in result.stderr
+    assert "- CutPaste, part, seed 0: " in result.stderr
 
 
 def test_list_runs_and_writes_nothing(part: Path, tmp_path: Path) -> None:

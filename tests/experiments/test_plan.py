@@ -36,6 +36,21 @@ def test_a_run_for_each_row_category_and_seed(cells: CategoryData, request_for: 
     assert plan.compared == ()
 
 
+def test_only_wanted_rows_are_to_run_and_the_others_stay_in_the_plan(
+    cells: CategoryData, request_for: MakeRequest
+) -> None:
+    request = request_for(cells.root.parent, categories=("cells",), seeds=(0, 7))
+    table3 = EXPERIMENTS["table3"]
+    assert make_plan(table3, request).to_run == make_plan(table3, request).runs
+    plan = make_plan(table3, dataclasses.replace(request, rows=("own",)))
+    assert [(run.row.name, run.seed) for run in plan.to_run] == [("own", 0), ("own", 7)]
+    assert plan.runs == make_plan(table3, request).runs
+    compared = make_plan(EXPERIMENTS["ablation"], dataclasses.replace(request, rows=("larger", "wider")))
+    assert {run.row.name for run in compared.to_run} == {"base", "larger", "wider"}
+    with pytest.raises(ConfigError, match="Table 3 has no row 'mine'; it has sia, dtd, cutpaste, own"):
+        make_plan(table3, dataclasses.replace(request, rows=("own", "mine")))
+
+
 def test_textures_make_rows_available(cells: CategoryData, request_for: MakeRequest) -> None:
     request = request_for(cells.root.parent, categories=("cells",), textures=cells.root)
     plan = make_plan(EXPERIMENTS["table3"], request)
