@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from realnet_edge.cli.pairs import Pair, pair_or
 from realnet_edge.config import ModelConfig
+from realnet_edge.presets import DEFAULT_PRESET, preset
+
+if TYPE_CHECKING:
+    from realnet_edge.synthesis import View
 
 AUTO, OFF = "auto", "off"
 
 
+read_align = pair_or((AUTO, OFF), "height x width of a strip, such as 128x384")
+ALIGN_METAVAR = "auto|off|HEIGHTxWIDTH"
+
 align_option = click.option(
     "--align",
-    callback=pair_or((AUTO, OFF), "height x width of a strip, such as 128x384"),
-    metavar="auto|off|HEIGHTxWIDTH",
+    callback=read_align,
+    metavar=ALIGN_METAVAR,
     help="Turn every part into one pose and show the network a strip along it, for parts longer than wide. "
     "auto: the strip that costs no more than the image size.  [default: off; with the preset edge auto where "
     "images allow]",
@@ -48,3 +57,31 @@ def with_alignment(
         reason = reason_for(model, found)
         return aligned(model, found), [f"parts are aligned: {reason}; --align off leaves them as they lie"]
     return aligned(model, found, wanted if isinstance(wanted, tuple) else None), []
+
+
+def turned_strips(degrees: float) -> str:
+    """What to say where aligned parts shall be turned in training, too."""
+    return (
+        f"--rotate {degrees:g} turns the strips, though aligned parts all lie alike, and what leaves a strip "
+        "is lost. Leave --rotate out, or give --align off."
+    )
+
+
+def preview_view(paths: Sequence[Path], side: int, wanted: Pair | str | None) -> tuple[View, str] | None:
+    """What a network of this image size sees of aligned parts, and how they were found; None without a wish.
+
+    Raises:
+        ConfigError, DataError: a wish that cannot be met.
+        DependencyError: PyTorch, which aligns, is not installed.
+    """
+    if wanted in (None, OFF):
+        return None
+    from realnet_edge.cli.training_packages import need_training_packages
+
+    need_training_packages("synth preview --align")
+    from realnet_edge.model.alignment import PartAlignment
+    from realnet_edge.training.fixture import fitted_view
+
+    plain = dataclasses.replace(preset(DEFAULT_PRESET).model, image_size=side)
+    model, _ = with_alignment(plain, wanted, False, paths)
+    return fitted_view(PartAlignment(model.input_size, model.seen_size), paths)

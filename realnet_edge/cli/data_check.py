@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from realnet_edge.cli.align import with_alignment
 from realnet_edge.cli.options import data_option, json_option
 from realnet_edge.cli.output import console, print_json, say
 from realnet_edge.cli.pictures import refuse_other_suffixes
@@ -41,8 +44,8 @@ def check(
 
     Without --category every category of the folder is checked. Copies of MVTec AD, MVTec AD 2, VisA, MPDD and
     BTAD are recognised and compared with the published counts of images; what a copy lacks is a warning.
-    With --category it also says where images are so much larger than what `train` takes by default that small
-    defects would be lost.
+    With --category it also says whether `train` would align the parts by default, or else where images are so
+    much larger than what it takes that small defects would be lost.
     """
     if sheet is not None:
         refuse_other_suffixes("--contact-sheet", sheet)
@@ -67,13 +70,26 @@ def _check_one(data: Path, name: str, seed: int, sheet: Path | None) -> tuple[di
     with console.status("Decoding images ..."):
         category = load_category(data, name)
         report = examine(category, seed)
-        advice = see_images(category.train).advice(preset(DEFAULT_PRESET).model.grid)
+        geometry = _geometry(category)
     _show(report)
-    if advice:
-        say(f"Advice: {advice}")
+    for line in geometry:
+        say(f"Advice: {line}")
     _write_sheet(sheet, category.singles)
-    document = {**report.to_dict(), "contact_sheet": _name(sheet), "advice": [advice] if advice else []}
+    document = {**report.to_dict(), "contact_sheet": _name(sheet), "advice": geometry}
     return document, report.ok
+
+
+def _geometry(category: CategoryData) -> list[str]:
+    """What `train` would do by default with parts that can be aligned, or else would advise on tiles."""
+    chosen = preset(DEFAULT_PRESET)
+    # Without PyTorch nothing is trained here either.
+    if chosen.align and not category.parts and importlib.util.find_spec("torch"):
+        with suppress(DataError):
+            model, lines = with_alignment(chosen.model, None, True, category.train)
+            if model.align:
+                return lines
+    advice = see_images(category.train).advice(chosen.model.grid)
+    return [advice] if advice else []
 
 
 def _check_all(data: Path, seed: int, sheet: Path | None) -> tuple[dict[str, Any], bool]:

@@ -7,10 +7,11 @@ from pathlib import Path
 import click
 
 from realnet_edge.cli import synth_classifier, synth_sample, synth_train
+from realnet_edge.cli.align import ALIGN_METAVAR, preview_view, read_align
 from realnet_edge.cli.options import category_option, data_option, json_option, source_option
 from realnet_edge.cli.synth_quality import command as quality
 from realnet_edge.cli.tiles import tile_grid, tile_options
-from realnet_edge.errors import DataError
+from realnet_edge.errors import ConfigError, DataError
 
 
 @click.group()
@@ -48,6 +49,13 @@ for _command in (
     type=click.IntRange(32, 2048),
     help="Side in pixels of the square the network sees: image or tile.",
 )
+@click.option(
+    "--align",
+    callback=read_align,
+    metavar=ALIGN_METAVAR,
+    help="Show strips of aligned parts, as `train` does with them; auto: strips of no more pixels than the "
+    "square.  [default: off]",
+)
 @tile_options
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Another seed, other anomalies."
@@ -66,6 +74,7 @@ def preview(
     source: str | None,
     images: int,
     size: int,
+    align: tuple[int, int] | str | None,
     tiles: tuple[int, int] | str | None,
     tile_overlap: int | None,
     seed: int,
@@ -74,7 +83,7 @@ def preview(
 ) -> None:
     """Write a contact sheet: for each source normal image, foreground, mask, anomaly, blend, and a close-up.
 
-    With --tiles each row is a tile of an image, as training sees it.
+    With --tiles each row is a tile of an image, with --align the strip of a part, as training sees it.
     """
     import numpy as np
 
@@ -92,12 +101,23 @@ def preview(
         raise DataError(f"a preview is of one category: give --category with one of {names}.")
     train = loaded.train
     grid = tile_grid(size, tiles, tile_overlap, train)
-    sample = list(load_batch([train[index] for index in evenly_spread(len(train), 64)], grid.size))
-    rule, reason = foreground_of_files(train, grid.size, foreground, loaded.foreground)
-    mixture = make_source(source or ",".join(OWN_SOURCES), sample, grid.side, rule, grid.size)
+    aligned = preview_view(train, size, align)
+    if aligned and grid.count > 1:
+        raise ConfigError("--align and --tiles contradict each other: a strip is not cut. Give one of them.")
+    view = aligned[0] if aligned else None
+    chosen = [train[index] for index in evenly_spread(len(train), 64)]
+    sample = list(load_batch(chosen, view.size if view else grid.size))
+    if view:
+        sample = [view.make(image) for image in sample]
+    rule, reason = foreground_of_files(train, grid.size, foreground, loaded.foreground, view)
+    whole = sample[0].shape[:2]
+    seen = whole if view else grid.side
+    mixture = make_source(source or ",".join(OWN_SOURCES), sample, seen, rule, whole)
     rows = sample[:: max(1, len(sample) // images)][:images]
     sheet = preview_sheet(rows, rule, mixture.sources, np.random.default_rng(seed), grid)
     write_picture(out, sheet)
+    if aligned:
+        say(f"Alignment: {aligned[1]}.")
     say(f"Foreground {reason}.")
     if grid.count > 1:
         say(f"Tiles: {grid.rows}x{grid.columns} of {grid.side} x {grid.side} pixels, one of them a row.")
@@ -112,6 +132,7 @@ def preview(
                 "images": len(rows),
                 "tiles": [grid.rows, grid.columns],
                 "tile_overlap": grid.overlap,
+                "align": list(whole) if view else None,
                 "out": str(out),
             }
         )

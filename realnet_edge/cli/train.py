@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from realnet_edge.backbones import BACKBONES
-from realnet_edge.cli.align import OFF, align_option, with_alignment
+from realnet_edge.cli.align import OFF, align_option, turned_strips, with_alignment
 from realnet_edge.cli.options import (
     category_option,
     data_option,
@@ -170,6 +170,8 @@ def command(
     # Aligned parts that are turned again would be cut off.
     by_default = preset(name).align and tiles is None and not found.parts and not synthesis.rotate
     model, advice = _geometry(model, seen, found.train, (align, by_default), (tiles, overlap))
+    if model.align and synthesis.rotate:
+        advice.append(f"Warning: {turned_strips(synthesis.rotate)}")
     from realnet_edge.training import Listeners, train
     from realnet_edge.training.distributed import environment_group
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,9 @@ from torch import Tensor
 
 from realnet_edge.config.architecture import MAX_CELLS, cell_size
 from realnet_edge.errors import DataError
+from realnet_edge.imaging import load_batch
 from realnet_edge.model.alignment import FADE, PartAlignment, Pose
+from realnet_edge.synthesis import View
 
 # Less than that and the main axis lies where noise puts it.
 MIN_ELONGATION = 1.3
@@ -26,6 +30,8 @@ _MAX_EMPTY = 5.0
 # Room around the part within the strip, a share of its length at each end: it shows where the part ends.
 _MARGIN = 0.02
 _LEVELS = 256
+# Images in memory at once while parts are measured.
+_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,21 @@ class Extent:
     def two_ended(self) -> bool:
         """Whether the ends differ enough to tell which is which."""
         return self.skewness >= MIN_SKEWNESS
+
+
+def fitted_view(alignment: PartAlignment, paths: Sequence[Path]) -> tuple[View, str]:
+    """What the network sees of an image whose part is aligned, and how parts were found, in a line.
+
+    Args:
+        alignment: fitted here, in place, and kept by the view: on the CPU, where images are loaded.
+        paths: good images.
+
+    Raises:
+        DataError: images that cannot be decoded, or parts that cannot be aligned.
+    """
+    starts = range(0, len(paths), _AT_ONCE)
+    extent = fit_alignment(alignment, (load_batch(paths[i : i + _AT_ONCE], alignment.size) for i in starts))
+    return View(alignment.size, partial(strip_of, alignment)), describe(extent, alignment)
 
 
 def fit_alignment(alignment: PartAlignment, parts: Iterable[npt.NDArray[np.uint8]]) -> Extent:

@@ -17,7 +17,6 @@ from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
 from realnet_edge.data import CategoryData, Splits, check_images, make_splits
 from realnet_edge.data.splits import MIN_GOOD_IMAGES
 from realnet_edge.errors import DataError
-from realnet_edge.imaging import load_batch
 from realnet_edge.model import RealNet
 from realnet_edge.model.afs import channel_statistics, select_channels
 from realnet_edge.model.backbone import load_pretrained
@@ -25,14 +24,12 @@ from realnet_edge.model.tiling import cut
 from realnet_edge.synthesis import ForegroundRule, View, foreground_of_files
 from realnet_edge.synthesis.windows import JITTER_SHARE
 from realnet_edge.training.first_draw import keep_head_alive
-from realnet_edge.training.fixture import describe, fit_alignment, strip_of
+from realnet_edge.training.fixture import fitted_view
 from realnet_edge.training.samples import AnomalyDataset, batches
 from realnet_edge.training.validation import Judge, Validation, validate
 
 # Keeps the numbers of AFS samples apart from those of training, which count from 0.
 _AFS_FIRST = 1 << 40
-# Images in memory at once while parts are measured.
-_AT_ONCE = 16
 # Images that show whether the discriminator's head can learn.
 _PROBED = 8
 
@@ -125,12 +122,11 @@ def _fixture(
             f"{category.name} is several categories, and parts of one shape alone can be aligned. Leave "
             "--align out, or train each category by itself."
         )
-    size = model.config.input_size
-    parts = (load_batch(paths[i : i + _AT_ONCE], size) for i in range(0, len(paths), _AT_ONCE))
-    extent = fit_alignment(model.alignment, parts)
     # The model moves to its device; images are aligned where they are loaded.
     own = copy.deepcopy(model.alignment)
-    return View(own.size, partial(strip_of, own)), (f"alignment: {describe(extent, own)}",)
+    view, described = fitted_view(own, paths)
+    model.alignment.load_state_dict(own.state_dict())
+    return view, (f"alignment: {described}",)
 
 
 def _foreground(

@@ -91,3 +91,36 @@ def test_aligned_from_training_to_overlays(data: Path, tmp_path: Path) -> None:
     found = json.loads(run(command, *place, "--source", source, "--save", str(shown)).stdout)
     assert (found["defects"], found["not_inspected"]) == (3, 0)
     assert len(list(shown.rglob("*.*"))) == 3
+
+
+def test_the_preview_shows_strips_and_the_check_says_that_there_will_be_some(
+    data: Path, tmp_path: Path
+) -> None:
+    sheet = tmp_path / "sheet.png"
+    found = run(
+        "synth preview --category nails --align 64x192 --source cutpaste --images 1 --json",
+        *("--data", str(data), "--out", str(sheet)),
+    )
+    assert json.loads(found.stdout)["align"] == [64, 192]
+    assert "Alignment: parts of up to 1" in found.stderr
+    with Image.open(sheet) as drawn:
+        assert drawn.size == (6 * 192 + 5 * 6, 24 + 24 + 64)
+        # The nail lies along its strip: dark in the middle, background above and below.
+        strip = np.asarray(drawn.convert("L"))[48:, :192].astype(float)
+    assert strip[28:36, 60:130].mean() < 100
+    assert strip[:6].mean() > 180
+    (advice,) = json.loads(run("data check --category nails --json --data", str(data)).stdout)["advice"]
+    assert advice.startswith("parts are aligned: they stand free, ")
+
+
+def test_strips_are_neither_cut_into_tiles_nor_turned_unsaid(data: Path, tmp_path: Path) -> None:
+    place = ["--data", str(data), "--category", "nails", "--out", str(tmp_path / "sheet.png")]
+    arguments = ["synth", "preview", *place, "--align", "auto", "--tiles", "1x2"]
+    refused = CliRunner().invoke(cli, arguments)
+    assert refused.exit_code == 2
+    assert "--align and --tiles contradict each other" in refused.stderr
+    trained = run(
+        f"train {NETWORK} {SHORT} --rotate 30 --category nails",
+        *("--data", str(data), "--workspace", str(tmp_path / "ws")),
+    )
+    assert "Warning: --rotate 30 turns the strips" in trained.stderr
