@@ -17,7 +17,7 @@ from realnet_edge.calibrate.quantise import DEFAULT_METHOD, WEIGHT_BITS, quantis
 from realnet_edge.calibrate.rrs_choice import AUTO, check_mode
 from realnet_edge.calibrate.sources import Sources, ensure_onnx, open_sources
 from realnet_edge.calibrate.tensorrt_build import PlanJob, Tell, graph_in_precision, plan_from_onnx
-from realnet_edge.calibrate.threshold import conformal_threshold
+from realnet_edge.calibrate.threshold import DEFAULT_FPR, conformal_threshold
 from realnet_edge.errors import ConfigError
 from realnet_edge.export import TorchRunner
 from realnet_edge.export.onnx_export import MODEL_NAME, TOLERANCE
@@ -28,7 +28,6 @@ from realnet_edge.runtime.machine import int8_saturates, refuse_saturation
 from realnet_edge.runtime.tensorrt import EngineOptions
 from realnet_edge.workspace import KERNELS, TIMING_CACHES, Workspace
 
-DEFAULT_FPR = 0.02
 # What takes part beside the backend; its versions go into the manifest.
 PACKAGES = ("torch", "onnx", *ONNXRUNTIME, "numpy")
 # ONNX Runtime's int8 kernels give int8, too coarse for what the residuals are the small difference of: with

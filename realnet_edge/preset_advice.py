@@ -36,11 +36,13 @@ class Situation:
         images: good images, those that are set aside from training included.
         size: their median (height, width) in pixels; None where none of them could be decoded.
         gpu: name and memory in GiB of the GPU that trains; None for a processor.
+        trained: those of the images that are trained on.
     """
 
     images: int
     size: tuple[int, int] | None
     gpu: tuple[str, float] | None
+    trained: int
 
     def __str__(self) -> str:
         """In a few words."""
@@ -91,13 +93,13 @@ def _few(situation: Situation) -> str:
 
 
 def _short(situation: Situation, train: TrainConfig) -> str:
-    views = train.steps * train.batch / max(1, situation.images)
+    views = train.steps * train.batch / max(1, situation.trained)
     if views >= FEW_VIEWS:
         return ""
-    wanted = math.ceil(FEW_VIEWS * situation.images / train.batch / 100) * 100
+    wanted = math.ceil(FEW_VIEWS * situation.trained / train.batch / 100) * 100
     minutes = ", given the --minutes." if train.minutes else "."
     return (
-        f"{train.steps} steps show each of {situation.images} good images about {views:.1f} times, "
+        f"{train.steps} steps show each of {situation.trained} images to train on about {views:.1f} times, "
         f"which is little to learn from: --steps {wanted} shows them {FEW_VIEWS} times{minutes}"
     )
 

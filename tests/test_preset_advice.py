@@ -10,7 +10,7 @@ from realnet_edge.preset_advice import Situation, describe_default, preset_advic
 from realnet_edge.presets import PRESETS
 
 EDGE = PRESETS["edge"]
-PLAIN = Situation(224, (256, 256), None)
+PLAIN = Situation(320, (256, 256), None, 224)
 LARGE_GPU, SMALL_GPU = ("GPU 1", 23.6), ("GPU 2", 11.9)
 
 
@@ -26,10 +26,10 @@ def test_nothing_is_advised_where_all_is_usual() -> None:
 
 
 def test_the_default_is_explained_by_images_and_machine() -> None:
-    assert "edge, as none was named, for 224 good images of 256 x 256 pixels, no GPU" in describe_default(
+    assert "edge, as none was named, for 320 good images of 256 x 256 pixels, no GPU" in describe_default(
         PLAIN
     )
-    other = describe_default(Situation(40, (300, 500), SMALL_GPU))
+    other = describe_default(Situation(40, (300, 500), SMALL_GPU, 26))
     assert "40 good images of 500 x 300 pixels, GPU 2 with 12 GiB" in other
 
 
@@ -48,11 +48,11 @@ def test_few_images_are_called_few(images: int, said: bool) -> None:
 
 def test_too_few_steps_for_many_images_are_named_with_enough() -> None:
     # 6,000 steps of 8 show 2,400 images 20 times.
-    assert advice(dataclasses.replace(PLAIN, images=2400)) == ""
-    many = advice(dataclasses.replace(PLAIN, images=4000))
-    assert "about 12.0 times" in many
+    assert advice(dataclasses.replace(PLAIN, trained=2400)) == ""
+    many = advice(dataclasses.replace(PLAIN, images=5714, trained=4000))
+    assert "each of 4000 images to train on about 12.0 times" in many
     assert "--steps 10000 shows them 20 times, given the --minutes." in many
-    assert "given" not in advice(dataclasses.replace(PLAIN, images=4000), minutes=0)
+    assert "given" not in advice(dataclasses.replace(PLAIN, trained=4000), minutes=0)
 
 
 @pytest.mark.parametrize(

@@ -19,16 +19,31 @@ if TYPE_CHECKING:
 AUTO, OFF = "auto", "off"
 
 
-read_align = pair_or((AUTO, OFF), "height x width of a strip, such as 128x384")
-ALIGN_METAVAR = "auto|off|HEIGHTxWIDTH"
+ALIGN_METAVAR = "auto|off|WIDTHxHEIGHT"
+_read_strip = pair_or((AUTO, OFF), "width x height of a strip, such as 384x128")
+
+
+def read_align(context: click.Context, parameter: click.Parameter, value: str | None) -> Pair | str | None:
+    """A click callback: a strip's (height, width), or the word that was given."""
+    found = _read_strip(context, parameter, value)
+    if not isinstance(found, tuple):
+        return found
+    width, height = found
+    if width < height:
+        raise click.BadParameter(
+            f"{value!r} is higher than wide, but parts lie along their strip: give width x height, such as "
+            f"{height}x{width}."
+        )
+    return height, width
+
 
 align_option = click.option(
     "--align",
     callback=read_align,
     metavar=ALIGN_METAVAR,
     help="Turn every part into one pose and show the network a strip along it, for parts longer than wide. "
-    "auto: the strip that costs no more than the image size.  [default: off; with the preset edge auto where "
-    "images allow]",
+    "auto: the strip that costs no more than the image size; a size must be of multiples of 64 with the "
+    "preset edge.  [default: off; with the preset edge auto where images allow]",
 )
 
 

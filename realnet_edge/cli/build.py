@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from realnet_edge.calibrate.threshold import DEFAULT_FPR
 from realnet_edge.cli.built import tell_built
 from realnet_edge.cli.engine_options import engine_options, read_engine_options
 from realnet_edge.cli.on_target import build_prepared, is_given, on_target_options, write_prepared
@@ -24,11 +25,17 @@ from realnet_edge.cli.step_bar import step_bar
 @click.command("build")
 @click.option("--category", metavar="NAME", help="Name of the part that is inspected.")
 @click.option("--precision", metavar="NAME", help="fp32, fp16 or int8.")
-@click.option("--backend", metavar="NAME", help="Runtime to build for.  [default: the best on this machine]")
+@click.option(
+    "--backend",
+    metavar="NAME",
+    help="Runtime to build for: tensorrt (TensorRT for RTX, too), onnxruntime-tensorrt, "
+    "onnxruntime-tensorrt-rtx, onnxruntime-cuda, openvino or onnxruntime.  [default: the best on this "
+    "machine]",
+)
 @click.option(
     "--fpr",
     type=FiniteRange(0, 1, min_open=True, max_open=True),
-    default=0.02,
+    default=DEFAULT_FPR,
     show_default=True,
     help="Share of good parts that may be called defective.",
 )
@@ -105,12 +112,12 @@ def command(
         raise click.UsageError("--prepare needs --backend: the one that will build the engine.")
     engine_options = read_engine_options(engine, max_batch, is_given(context, "max_batch"))
     need_training_packages("build")
-    require_checkpoint(place, category)
     if backend is None:
         backend = best_backend(precision)
         say(f"backend: {backend}, the best for {precision} on this machine")
     # What is only prepared needs no runtime here.
     (check_precision if prepare else require_backend)(backend, precision)
+    require_checkpoint(place, category)
     from realnet_edge.calibrate import BuildOptions, build_bundle
 
     options = BuildOptions(

@@ -94,6 +94,11 @@ def build_prepared(
             f"{names}: settled when the bundle was prepared, so it cannot be given with --on-target. "
             "Leave it out, or prepare the bundle again with it."
         )
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{folder}: no such prepared bundle. Make one with `realnet-edge build --prepare` where it was "
+            "trained, and copy its folder here."
+        )
     from realnet_edge.calibrate import TargetOptions, build_on_target
     from realnet_edge.cli.output import say
 

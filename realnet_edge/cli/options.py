@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -91,16 +92,37 @@ category_option = click.option(
     "--category", required=True, metavar="NAME", help="Name of the part that is inspected."
 )
 
+_DATA_FOLDER = (
+    "Give the folder in which those of the categories lie: parts, where images are in parts/NAME/good."
+)
+
+
+class _DataFolder(click.Path):
+    """A folder that is there; of what is none it is said which one is meant."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, file_okay=False, path_type=Path)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """As `click.Path`; raises click.BadParameter."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message} {_DATA_FOLDER}", param, ctx)
+
+
 data_option = click.option(
     "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=_DataFolder(),
     required=True,
     help="Folder that holds the category's images.",
 )
 
 trained_data_option = click.option(
     "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=_DataFolder(),
     help="Folder that holds the category's images.  [default: the one it was trained on]",
 )
 

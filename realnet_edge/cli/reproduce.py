@@ -71,7 +71,8 @@ def _weights(
     "rows",
     multiple=True,
     metavar="NAME",
-    help="Run this row alone, and the one that it is compared with; repeatable. The table still has all.",
+    help="Run this row alone, and the one that it is compared with; repeatable. --list prints the names; the "
+    "table still has all rows.",
 )
 @click.option(
     "--preset",

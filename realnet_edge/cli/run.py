@@ -186,9 +186,12 @@ def _say_summary(summary: Summary, outputs: Outputs) -> None:
         )
     if summary.fps is not None:
         say(f"Throughput: {summary.fps:.1f} frames a second end to end")
-    for what, path in (("Results", outputs.out), ("Overlays", outputs.save)):
-        if path is not None:
-            say(f"{what}: {path}")
+    if outputs.out is not None:
+        say(f"Results: {outputs.out}")
+    if outputs.save is not None:
+        nothing = outputs.save.is_dir() and not any(outputs.save.iterdir())
+        said = "; none was written, for good frames get one with --save-all alone" if nothing else ""
+        say(f"Overlays: {outputs.save}{said}")
 
 
 def _check_inspected(summary: Summary, spec: str, strict: bool) -> None:

@@ -151,6 +151,7 @@ def command(
     from realnet_edge.cli.training_bar import TrainingBar
     from realnet_edge.cli.training_packages import need_training_packages
     from realnet_edge.data import load_category
+    from realnet_edge.data.splits import split_sizes
     from realnet_edge.workspace import Workspace
 
     if resume and overwrite:
@@ -175,7 +176,8 @@ def command(
     from realnet_edge.training import Listeners, train
     from realnet_edge.training.distributed import environment_group
 
-    situation = Situation(len(found.train), seen.size, training_gpu(config))
+    trained = max(0, split_sizes(len(found.train))[0])
+    situation = Situation(len(found.train), seen.size, training_gpu(config), trained)
     reason = "named with --preset" if preset_name else describe_default(situation)
     advice += [f"Advice: {line}" for line in preset_advice(situation, name, model, config)]
     is_main = environment_group().is_main

@@ -157,7 +157,7 @@ class ModelConfig:
             and all(length >= multiple and length % multiple == 0 for length in self.align),
             "align",
             self.align,
-            f"nothing, or height and width of a strip, positive multiples of {multiple}",
+            f"height and width of a strip in pixels, multiples of {multiple}",
         )
         require(
             not self.align or tuple(self.tiles) == (1, 1),

@@ -25,6 +25,9 @@ MIN_TRAIN = 16
 MIN_HELD_OUT = 9
 # Chooses the checkpoint and sets the INT8 ranges; with fewer, one odd image sets both.
 MIN_CALIBRATION = 5
+# Shares of the good images.
+HELD_OUT_SHARE = 0.2
+CALIBRATION_SHARE = 0.1
 MIN_GOOD_IMAGES = MIN_TRAIN + MIN_HELD_OUT + MIN_CALIBRATION
 
 
@@ -88,7 +91,21 @@ class Splits:
         return cls(tuple(parts[0]), tuple(parts[1]), tuple(parts[2]), seed)
 
 
-def make_splits(category: CategoryData, seed: int, held_out: float = 0.2, calibration: float = 0.1) -> Splits:
+def split_sizes(
+    images: int, held_out: float = HELD_OUT_SHARE, calibration: float = CALIBRATION_SHARE
+) -> tuple[int, int, int]:
+    """Images to train on, held out and for calibration; below `MIN_TRAIN` of the first they are too few."""
+    n_held_out = max(MIN_HELD_OUT, round(held_out * images))
+    n_calibration = max(MIN_CALIBRATION, round(calibration * images))
+    return images - n_held_out - n_calibration, n_held_out, n_calibration
+
+
+def make_splits(
+    category: CategoryData,
+    seed: int,
+    held_out: float = HELD_OUT_SHARE,
+    calibration: float = CALIBRATION_SHARE,
+) -> Splits:
     """Split a category's good training images; the test images are never touched.
 
     Each file's place follows from its name and the seed alone (SHA-256), so the result does not depend on the
@@ -110,9 +127,7 @@ def make_splits(category: CategoryData, seed: int, held_out: float = 0.2, calibr
             "and their sum below 1."
         )
     names = [category.relative(path) for path in category.train]
-    n_held_out = max(MIN_HELD_OUT, round(held_out * len(names)))
-    n_calibration = max(MIN_CALIBRATION, round(calibration * len(names)))
-    n_train = len(names) - n_held_out - n_calibration
+    n_train, n_held_out, n_calibration = split_sizes(len(names), held_out, calibration)
     if n_train < MIN_TRAIN:
         raise DataError(_too_few(category, n_held_out, n_calibration))
     ranked = sorted(names, key=lambda name: sha256(f"{seed}:{name}".encode()).digest())

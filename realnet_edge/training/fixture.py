@@ -71,8 +71,8 @@ class Extent:
             return f"nothing stands out from the background in {self.empty} of {self.images} good images"
         if self.elongation < MIN_ELONGATION:
             return (
-                f"they have no main axis, being {self.elongation:.2f} times as long as wide, of "
-                f"{MIN_ELONGATION} that it takes"
+                f"they have no main axis at {self.elongation:.2f} times as long as wide; "
+                f"{MIN_ELONGATION} are needed"
             )
         return None
 
@@ -120,9 +120,7 @@ def fit_alignment(alignment: PartAlignment, parts: Iterable[npt.NDArray[np.uint8
     """
     extent = measure_parts(alignment, parts)
     extent.refuse_unalignable()
-    (height, width), (tall, long) = alignment.strip, extent.size
-    # At its ends a strip's map fades.
-    scale = max(tall / (height - 2 * FADE), long / (width - 2 * FADE)) / (1 - 2 * _MARGIN)
+    scale = 1 / enlargement(extent.size, alignment.strip)
     middles = [(low + high) / 2 for low, high in (extent.along, extent.across)]
     alignment.frame.copy_(torch.tensor([scale, *middles]))
     return extent
@@ -169,7 +167,7 @@ def strip_size(part: tuple[float, float], side: int, multiple: int) -> tuple[int
     """
     lengths = range(multiple, side**2 // multiple + 1, multiple)
     fitting = [(h, w) for h in lengths for w in range(multiple, side**2 // h + 1, multiple)]
-    return max(fitting, key=lambda strip: (enlargement(part, strip), -math.prod(strip)))
+    return max(fitting, key=lambda strip: (_fit(part, strip), -math.prod(strip)))
 
 
 def source_size(
@@ -186,7 +184,7 @@ def source_size(
         Height and width, as `ModelConfig.align_from` takes them, in proportion as near to `native` as whole
         cells allow.
     """
-    enlarged = enlargement(extent.size, strip)
+    enlarged = _fit(extent.size, strip)
     longest = min(max(native), enlarged * max(native) * max(s / n for s, n in zip(seen, native, strict=True)))
     longer = MAX_CELLS * max(1, math.ceil(longest / MAX_CELLS))
     cell = cell_size((longer, longer))
@@ -209,14 +207,19 @@ def describe(extent: Extent, alignment: PartAlignment) -> str:
     shown = f"{1 / scale:.2f} times enlarged" if scale <= 1 else f"{scale:.2f} times shrunk"
     either = "" if extent.two_ended else "; both ends look alike, so a part may lie either way round"
     return (
-        f"parts of up to {long:.0f} x {tall:.0f} pixels in images of {alignment.size[1]} x "
+        f"parts of up to {long:.0f} x {tall:.0f} pixels in an input of {alignment.size[1]} x "
         f"{alignment.size[0]}, at least {extent.elongation:.1f} times as long as wide, {shown} in strips of "
         f"{width} x {height}{either}"
     )
 
 
 def enlargement(part: tuple[float, float], strip: tuple[int, int]) -> float:
-    """How many times as large a strip shows a part whose height and width are given."""
+    """How many times as large a strip shows a part whose height and width are given, with room around it."""
+    # At its ends a strip's map fades.
+    return _fit(part, (strip[0] - 2 * FADE, strip[1] - 2 * FADE)) * (1 - 2 * _MARGIN)
+
+
+def _fit(part: tuple[float, float], strip: tuple[float, float]) -> float:
     return min(strip[0] / part[0], strip[1] / part[1])
 
 

@@ -98,7 +98,7 @@ def test_the_preview_shows_strips_and_the_check_says_that_there_will_be_some(
 ) -> None:
     sheet = tmp_path / "sheet.png"
     found = run(
-        "synth preview --category nails --align 64x192 --source cutpaste --images 1 --json",
+        "synth preview --category nails --align 192x64 --source cutpaste --images 1 --json",
         *("--data", str(data), "--out", str(sheet)),
     )
     assert json.loads(found.stdout)["align"] == [64, 192]
@@ -109,8 +109,13 @@ def test_the_preview_shows_strips_and_the_check_says_that_there_will_be_some(
         strip = np.asarray(drawn.convert("L"))[48:, :192].astype(float)
     assert strip[28:36, 60:130].mean() < 100
     assert strip[:6].mean() > 180
-    (advice,) = json.loads(run("data check --category nails --json --data", str(data)).stdout)["advice"]
-    assert advice.startswith("parts are aligned: they stand free, ")
+    advice = json.loads(run("data check --category nails --json --data", str(data)).stdout)["advice"]
+    assert advice[0].startswith("parts are aligned: they stand free, ")
+    # 40 images hold 9 out; what the default rate takes is 49.
+    assert advice[1].startswith(
+        "a threshold set on 9 held-out images guarantees a false-positive rate of 10.0%"
+    )
+    assert advice[1].endswith("takes 49, so about 200 more good images.")
 
 
 def test_strips_are_neither_cut_into_tiles_nor_turned_unsaid(data: Path, tmp_path: Path) -> None:
@@ -119,6 +124,9 @@ def test_strips_are_neither_cut_into_tiles_nor_turned_unsaid(data: Path, tmp_pat
     refused = CliRunner().invoke(cli, arguments)
     assert refused.exit_code == 2
     assert "--align and --tiles contradict each other" in refused.stderr
+    upright = CliRunner().invoke(cli, ["synth", "preview", *place, "--align", "64x192"])
+    assert upright.exit_code == 2
+    assert "give width x height, such as 192x64" in " ".join(upright.stderr.split())
     trained = run(
         f"train {NETWORK} {SHORT} --rotate 30 --category nails",
         *("--data", str(data), "--workspace", str(tmp_path / "ws")),

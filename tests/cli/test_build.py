@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from realnet_edge.calibrate import BuildOptions
 from realnet_edge.cli.build import command
 from realnet_edge.cli.main import cli
+from realnet_edge.runtime.backends import SUPPORTED
 from realnet_edge.runtime.tensorrt import EngineOptions
 
 
@@ -121,3 +122,38 @@ def test_category_precision_backend_and_folders_reach_the_build(started: Any) ->
     seen = started("--backend", "onnxruntime", "--data", str(data))
     assert (seen["category"], seen["precision"], seen["backend"]) == ("part", "fp32", "onnxruntime")
     assert (seen["data_root"], seen["workspace"]) == (data, workspace)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--precision", "fp8"), "precision 'fp8' is unknown: use fp16, fp32, int8"),
+        (("--precision", "fp16", "--backend", "onnxruntime"), "onnxruntime cannot do 'fp16'"),
+        (("--precision", "fp32", "--backend", "onnxruntime"), "no checkpoint"),
+    ],
+)
+def test_what_no_backend_can_do_is_said_before_a_checkpoint_is_asked_for(
+    tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    arguments = ["build", "--category", "part", "--workspace", str(tmp_path), *options]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code != 0
+    assert message in result.stderr
+
+
+def test_a_prepared_bundle_that_is_not_there_is_to_be_prepared(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["build", "--on-target", str(tmp_path / "gone")])
+    assert result.exit_code != 0
+    assert "gone: no such prepared bundle. Make one with `realnet-edge build --prepare`" in result.stderr
+
+
+def test_the_help_names_every_backend() -> None:
+    text = " ".join(CliRunner().invoke(cli, ["build", "--help"]).stdout.split()).replace("- ", "-")
+    assert all(backend in text for backend in SUPPORTED)
+
+
+def test_a_data_folder_that_is_not_there_is_told_with_what_is_meant(tmp_path: Path) -> None:
+    arguments = ["data", "check", "--data", str(tmp_path / "gone")]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 2
+    assert "parts, where images are in parts/NAME/good" in " ".join(result.stderr.split())

@@ -117,8 +117,11 @@ def test_overlays_of_defects_or_of_everything(
     run: Callable[..., Result], parts: Path, tmp_path: Path
 ) -> None:
     some, every = tmp_path / "some", tmp_path / "every"
-    run("--category", "toy", "--source", parts, "--save", some)
+    done = run("--category", "toy", "--source", parts, "--save", some)
     run("--category", "toy", "--source", parts, "--save", every, "--save-all")
+    none = run("--category", "toy", "--source", parts / "part1.png", "--save", tmp_path / "none")
+    assert "none was written" not in done.stderr
+    assert f"Overlays: {tmp_path / 'none'}; none was written, for good frames" in none.stderr
 
     assert sorted(path.name for path in some.iterdir()) == ["000002_part2.jpg", "000006_part6.jpg"]
     assert len(list(every.iterdir())) == 10

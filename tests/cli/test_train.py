@@ -176,12 +176,12 @@ def test_parts_are_aligned_as_wished_or_where_the_images_allow(started: Any, tmp
         assert strip(*left) == ((), ())
     assert strip("--align", "auto", "--tiles", "1x1")[0] == (128, 448)
     assert strip("--preset", "demo", "--align", "auto")[0] == (128, 448)
-    assert strip("--align", "64x192") == ((64, 192), (128, 128))
-    assert started("--align", "128x256", "--backbone", "resnet18")["model"].align == (128, 256)
+    assert strip("--align", "192x64") == ((64, 192), (128, 128))
+    assert started("--align", "256x128", "--backbone", "resnet18")["model"].align == (128, 256)
     # A smaller square is a smaller strip; larger files are used as far as the strip shows them.
     assert strip("--image-size", "128")[0] == (64, 256)
     nails(tmp_path / "good", (1000, 1000))
-    assert strip("--align", "64x192") == ((64, 192), (384, 384))
+    assert strip("--align", "192x64") == ((64, 192), (384, 384))
 
 
 def test_what_contradicts_alignment_is_said(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_every_setting_has_an_option() -> None:
         (["--tile-overlap", "9"], "Give --tiles"),
         (["--tiles", "2x2", "--tile-overlap", "128"], "tile_overlap is 128"),
         (["--resume", "--overwrite"], "contradict"),
-        (["--align", "128"], "'128' is neither auto nor off nor height x width"),
+        (["--align", "128"], "'128' is neither auto nor off nor width x height"),
         (["--checkpoint-by", "test-set"], "train never looks at test images"),
     ],
 )
