@@ -114,21 +114,58 @@ def test_asymmetric_activations_come_closer_and_weights_stay_symmetric(
     assert set(done.quantised) == layers(graph)
     model = onnx.load(path).graph
     constants = {tensor.name: tensor for tensor in model.initializer}
-    points = {}
+    taker = {node.input[0]: node.op_type for node in model.node if node.op_type in OP_TYPES}
+    reader = {node.input[0]: node.output[0] for node in model.node if node.op_type == "DequantizeLinear"}
+    points: dict[str, list[npt.NDArray[np.generic]]] = {}
     for node in model.node:
         if node.op_type == "QuantizeLinear":
-            points.setdefault(node.input[0] in constants, []).append(
-                numpy_helper.to_array(constants[node.input[2]])
-            )
-    assert all(point.dtype == np.int8 and not point.any() for point in points[True])
-    assert all(point.dtype == np.uint8 for point in points[False])
+            of = "weights" if node.input[0] in constants else taker[reader[node.output[0]]]
+            points.setdefault(of, []).append(numpy_helper.to_array(constants[node.input[2]]))
+    # OpenVINO takes no zero point at transposed convolutions.
+    for of in ("weights", "ConvTranspose"):
+        assert all(point.dtype == np.int8 and not point.any() for point in points[of])
+    assert all(point.dtype == np.uint8 for point in points["Conv"])
     # Those behind SiLU reach a little below zero.
-    assert any(point.any() for point in points[False])
+    assert any(point.any() for point in points["Conv"])
     reference = run(graph, calibration_images)[0]
     errors = [
         float(np.abs(run(file, calibration_images)[0] - reference).mean()) for file in (path, quantised)
     ]
     assert errors[0] < errors[1]
+
+
+def test_openvino_computes_every_quantised_layer_on_integers(
+    graph: Path, calibration_images: Images, tmp_path: Path
+) -> None:
+    ov = pytest.importorskip("openvino")
+    path = tmp_path / "uint8" / "model.onnx"
+    done = quantise_onnx(graph, path, calibration_images, asymmetric=True)
+    model = ov.convert_model(path)
+    model.reshape({"image": calibration_images[:1].shape})
+    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    kernels = [
+        (info["layerType"].astype(str), info["primitiveType"].astype(str).lower())
+        for info in (layer.get_rt_info() for layer in compiled.get_runtime_model().get_ops())
+    ]
+    for kind in ("Convolution", "Deconvolution"):
+        found = [kernel for layer, kernel in kernels if layer == kind]
+        assert found
+        assert all(kernel.endswith(("_i8", "_u8")) for kernel in found), found
+    assert sum(kind == "Deconvolution" for kind, _ in kernels) == sum("resample" in n for n in done.quantised)
+
+
+def test_transposed_layers_stay_in_float_where_integers_would_slow_them(
+    graph: Path, calibration_images: Images, tmp_path: Path
+) -> None:
+    """OpenVINO without VNNI, which weights of 7 bits are for."""
+    done = quantise_onnx(
+        graph, tmp_path / "int8" / "model.onnx", calibration_images, asymmetric=True, weight_bits=7
+    )
+    nodes = onnx.load(graph, load_external_data=False).graph.node
+    transposed = {node.name for node in nodes if node.op_type == "ConvTranspose"}
+    assert transposed
+    assert set(done.left) == transposed
+    assert set(done.quantised) == layers(graph) - transposed
 
 
 @pytest.mark.parametrize("method", METHODS)
