@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from realnet_edge.cli.built import tell_built
 from realnet_edge.cli.step_bar import step_bar
-from realnet_edge.errors import ConfigError
+from realnet_edge.errors import BundleError, ConfigError
 from realnet_edge.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def build_prepared(
 
     Raises:
         ConfigError: an option that was settled when the bundle was prepared.
+        BundleError: no such folder.
     """
     given = [name for name in context.params if is_given(context, name)]
     # TF32 is a precision: the limits that the engine is held to depend on it.
@@ -95,7 +96,7 @@ def build_prepared(
             "Leave it out, or prepare the bundle again with it."
         )
     if not folder.is_dir():
-        raise ConfigError(
+        raise BundleError(
             f"{folder}: no such prepared bundle. Make one with `realnet-edge build --prepare` where it was "
             "trained, and copy its folder here."
         )

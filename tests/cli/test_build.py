@@ -143,7 +143,7 @@ def test_what_no_backend_can_do_is_said_before_a_checkpoint_is_asked_for(
 
 def test_a_prepared_bundle_that_is_not_there_is_to_be_prepared(tmp_path: Path) -> None:
     result = CliRunner().invoke(cli, ["build", "--on-target", str(tmp_path / "gone")])
-    assert result.exit_code != 0
+    assert result.exit_code == 1
     assert "gone: no such prepared bundle. Make one with `realnet-edge build --prepare`" in result.stderr
 
 
