@@ -17,7 +17,8 @@ from realnet_edge.calibrate.quantise import DEFAULT_METHOD, WEIGHT_BITS, quantis
 from realnet_edge.calibrate.rrs_choice import AUTO, check_mode
 from realnet_edge.calibrate.sources import Sources, ensure_onnx, open_sources
 from realnet_edge.calibrate.tensorrt_build import PlanJob, Tell, graph_in_precision, plan_from_onnx
-from realnet_edge.calibrate.threshold import DEFAULT_FPR, conformal_threshold
+from realnet_edge.calibrate.threshold import conformal_threshold
+from realnet_edge.config import DEFAULT_FPR
 from realnet_edge.errors import ConfigError
 from realnet_edge.export import TorchRunner
 from realnet_edge.export.onnx_export import MODEL_NAME, TOLERANCE

@@ -35,7 +35,8 @@ from realnet_edge.files import atomic_folder
 
 # Single images carry odd ranges; fewer than these and one of them sets the scale of every layer.
 MIN_IMAGES = 5
-OP_TYPES = ("Conv", "ConvTranspose")
+_TRANSPOSED = ("ConvTranspose",)
+OP_TYPES = ("Conv", *_TRANSPOSED)
 METHODS = {
     "minmax": CalibrationMethod.MinMax,
     "percentile": CalibrationMethod.Percentile,
@@ -105,11 +106,11 @@ def quantise_onnx(
         )
     check_calibration_images(images)
     large = any(source.parent.glob(f"{source.name}.data"))
-    layers = _layers(source)
+    layers = list(_layers(source))
     left = _excluded(layers, exclude)
     if asymmetric and weight_bits == 7:
         # Without VNNI OpenVINO's int8 kernel for them is slower than its float one, by half (AVX2).
-        left = [name for name in layers if name in {*left, *_transposed(source)}]
+        left = [name for name in layers if name in {*left, *_layers(source, _TRANSPOSED)}]
     options: dict[str, Any] = {
         "ActivationSymmetric": not asymmetric,
         "WeightSymmetric": True,
@@ -128,7 +129,9 @@ def quantise_onnx(
             smooth_graph(source, read, images, set(layers) - set(left))
         if asymmetric:
             about_zero = [{"quant_type": QuantType.QInt8, "symmetric": True}]
-            taken = {tensor: about_zero for name, tensor in _transposed(read).items() if name not in left}
+            taken = {
+                tensor: about_zero for name, tensor in _layers(read, _TRANSPOSED).items() if name not in left
+            }
             options["TensorQuantOverrides"] = taken
         with _quiet():
             quantize_static(
@@ -203,15 +206,10 @@ def _excluded(names: Sequence[str], prefixes: Sequence[str]) -> list[str]:
     return [name for name in names if name in spared]
 
 
-def _layers(source: Path) -> list[str]:
+def _layers(source: Path, op_types: Sequence[str] = OP_TYPES) -> dict[str, str]:
+    """Names of the layers of these types in the graph's order, and of what each takes."""
     graph = onnx.load(source, load_external_data=False).graph
-    return [node.name for node in graph.node if node.op_type in OP_TYPES]
-
-
-def _transposed(source: Path) -> dict[str, str]:
-    """Names of the transposed convolutions, and of what each takes."""
-    graph = onnx.load(source, load_external_data=False).graph
-    return {node.name: node.input[0] for node in graph.node if node.op_type == "ConvTranspose"}
+    return {node.name: node.input[0] for node in graph.node if node.op_type in op_types}
 
 
 @contextlib.contextmanager

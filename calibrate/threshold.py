@@ -19,8 +19,6 @@ from realnet_edge.bundle import Threshold
 from realnet_edge.errors import ConfigError, DataError
 
 METHOD = "split-conformal"
-# Share of good parts that may be called defective unless told otherwise.
-DEFAULT_FPR = 0.02
 
 
 def conformal_threshold(

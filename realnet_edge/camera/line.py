@@ -16,7 +16,6 @@ import numpy.typing as npt
 from realnet_edge.camera.frames import Frame
 from realnet_edge.camera.sources import Source
 from realnet_edge.camera.waiting import Lane, Waiting
-from realnet_edge.config import CAPTURE_THREAD
 from realnet_edge.errors import ConfigError
 from realnet_edge.imaging import preprocess
 
@@ -27,6 +26,8 @@ _LIVE_WAITING = 1
 # Of parts a few: they come in bursts, and each of them counts.
 _PARTS_WAITING = 4
 # How long a stop waits for reads that hang.
+# How the names of threads begin that read a camera.
+_CAPTURE = "capture"
 _JOIN_S = 0.5
 
 T = TypeVar("T")
@@ -106,7 +107,7 @@ class Line:
         self._ready = Waiting([Lane[Ready](ahead)], stop.is_set, lambda ready: self._lose(ready.frame))
         self._capturing = [
             _thread(
-                f"{CAPTURE_THREAD} {camera.name or ''}".strip(),
+                f"{_CAPTURE} {camera.name or ''}".strip(),
                 camera.frames,
                 self._captured,
                 lane,
@@ -187,6 +188,11 @@ class Line:
                 self._missed.append(_missed(frame, self._leaving or self._stop.is_set()))
             elif camera.source.live:
                 camera.dropped += 1
+
+
+def is_capturing() -> bool:
+    """Whether a camera's thread is still there: inside the library that reads it, once its line has ended."""
+    return any(thread.name.startswith(_CAPTURE) for thread in threading.enumerate())
 
 
 def _thread(

@@ -11,6 +11,7 @@ import click
 
 from realnet_edge.cli.pairs import Pair, pair_or
 from realnet_edge.config import ModelConfig
+from realnet_edge.errors import ConfigError
 from realnet_edge.presets import DEFAULT_PRESET, preset
 
 if TYPE_CHECKING:
@@ -72,6 +73,16 @@ def with_alignment(
         reason = reason_for(model, found)
         return aligned(model, found), [f"parts are aligned: {reason}; --align off leaves them as they lie"]
     return aligned(model, found, wanted if isinstance(wanted, tuple) else None), []
+
+
+def refuse_tiles(wanted: Pair | str | None, tiles: Pair | str | None) -> None:
+    """Refuse `--align` and `--tiles` together.
+
+    Raises:
+        ConfigError: both are wished for.
+    """
+    if wanted not in (None, OFF) and tiles not in (None, (1, 1)):
+        raise ConfigError("--align and --tiles contradict each other: a strip is not cut. Give one of them.")
 
 
 def turned_strips(degrees: float) -> str:

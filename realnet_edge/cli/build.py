@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from realnet_edge.calibrate.threshold import DEFAULT_FPR
 from realnet_edge.cli.built import tell_built
 from realnet_edge.cli.engine_options import engine_options, read_engine_options
 from realnet_edge.cli.on_target import build_prepared, is_given, on_target_options, write_prepared
@@ -20,6 +19,7 @@ from realnet_edge.cli.options import (
     workspace_option,
 )
 from realnet_edge.cli.step_bar import step_bar
+from realnet_edge.config import DEFAULT_FPR
 
 
 @click.command("build")

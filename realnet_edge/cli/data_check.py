@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from realnet_edge.calibrate.threshold import DEFAULT_FPR, normals_needed
 from realnet_edge.cli.align import with_alignment
 from realnet_edge.cli.options import data_option, json_option
 from realnet_edge.cli.output import console, print_json, say
 from realnet_edge.cli.pictures import refuse_other_suffixes
 from realnet_edge.cli.tiles import see_images
-from realnet_edge.data.splits import HELD_OUT_SHARE
+from realnet_edge.config import DEFAULT_FPR
 from realnet_edge.errors import DataError
 from realnet_edge.presets import DEFAULT_PRESET, preset
 
@@ -73,20 +72,19 @@ def _check_one(data: Path, name: str, seed: int, sheet: Path | None) -> tuple[di
     with console.status("Decoding images ..."):
         category = load_category(data, name)
         report = examine(category, seed)
-        geometry = _geometry(category)
+        advice = [*_geometry(category), *_few_held_out(report.splits.get("held out", 0))]
     _show(report)
-    held_out = report.splits.get("held out", 0)
-    geometry += [line] if (line := _few_held_out(held_out)) else []
-    for line in geometry:
+    for line in advice:
         say(f"Advice: {line}")
     _write_sheet(sheet, category.singles)
-    document = {**report.to_dict(), "contact_sheet": _name(sheet), "advice": geometry}
+    document = {**report.to_dict(), "contact_sheet": _name(sheet), "advice": advice}
     return document, report.ok
 
 
 def _geometry(category: CategoryData) -> list[str]:
     """What `train` would do by default with parts that can be aligned, or else would advise on tiles."""
-    chosen, lines = preset(DEFAULT_PRESET), list[str]()
+    chosen = preset(DEFAULT_PRESET)
+    lines: list[str] = []
     # Without PyTorch nothing is trained here either.
     if chosen.align and not category.parts and importlib.util.find_spec("torch"):
         with suppress(DataError):
@@ -97,17 +95,20 @@ def _geometry(category: CategoryData) -> list[str]:
     return [*lines, advice] if advice else lines
 
 
-def _few_held_out(count: int) -> str | None:
+def _few_held_out(count: int) -> list[str]:
     """What to say where a threshold at the default rate takes more good images than are held out."""
+    from realnet_edge.calibrate import normals_needed
+    from realnet_edge.data.splits import HELD_OUT_SHARE
+
     needed = normals_needed(DEFAULT_FPR)
     if not 0 < count < needed:
-        return None
-    return (
+        return []
+    more = math.ceil((needed - count) / HELD_OUT_SHARE)
+    return [
         f"a threshold set on {count} held-out images guarantees a false-positive rate of "
-        f"{1 / (count + 1):.1%}; "
-        f"{DEFAULT_FPR:.0%}, the default of `build`, takes {needed}, so about "
-        f"{math.ceil((needed - count) / HELD_OUT_SHARE)} more good images."
-    )
+        f"{1 / (count + 1):.1%}; {DEFAULT_FPR:.0%}, the default of `build`, takes {needed}, so about {more} "
+        "more good images."
+    ]
 
 
 def _check_all(data: Path, seed: int, sheet: Path | None) -> tuple[dict[str, Any], bool]:

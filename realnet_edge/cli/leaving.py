@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
-
-from realnet_edge.config import CAPTURE_THREAD
 
 
 def leave(code: str | int | None) -> None:
@@ -19,7 +16,12 @@ def leave(code: str | int | None) -> None:
     Args:
         code: exit code of the process as `SystemExit` has it: a number, or None for 0.
     """
-    if not any(thread.name.startswith(CAPTURE_THREAD) for thread in threading.enumerate()):
+    # Commands without cameras need not import what reads them, to end.
+    if "realnet_edge.camera.line" not in sys.modules:
+        return
+    from realnet_edge.camera.line import is_capturing
+
+    if not is_capturing():
         return
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from realnet_edge.cli.align import ALIGN_METAVAR, preview_view, read_align
+from realnet_edge.cli.align import ALIGN_METAVAR, preview_view, read_align, refuse_tiles
 from realnet_edge.cli.options import category_option, data_option, json_option, source_option
 from realnet_edge.cli.tiles import tile_grid, tile_options
-from realnet_edge.errors import ConfigError, DataError
+from realnet_edge.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,6 +88,7 @@ def preview(
     from realnet_edge.synthesis import OWN_SOURCES, foreground_of_files, make_source, preview_sheet
 
     refuse_other_suffixes("--out", out)
+    refuse_tiles(align, tiles)
     loaded = load_category(data, category)
     if loaded.parts:
         # Each has a foreground of its own.
@@ -96,8 +97,6 @@ def preview(
     train = loaded.train
     grid = tile_grid(size, tiles, tile_overlap, train)
     aligned = preview_view(train, size, align)
-    if aligned and grid.count > 1:
-        raise ConfigError("--align and --tiles contradict each other: a strip is not cut. Give one of them.")
     view = aligned[0] if aligned else None
     sample = _sample(train, grid, view)
     rule, reason = foreground_of_files(train, grid.size, foreground, loaded.foreground, view)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from realnet_edge.backbones import BACKBONES
-from realnet_edge.cli.align import OFF, align_option, turned_strips, with_alignment
+from realnet_edge.cli.align import align_option, refuse_tiles, turned_strips, with_alignment
 from realnet_edge.cli.options import (
     category_option,
     data_option,
@@ -237,8 +237,7 @@ def _geometry(
         DataError: parts that shall be aligned cannot be.
     """
     wanted, by_default = align
-    if wanted not in (None, OFF) and tiles[0] not in (None, (1, 1)):
-        raise ConfigError("--align and --tiles contradict each other: a strip is not cut. Give one of them.")
+    refuse_tiles(wanted, tiles[0])
     model, lines = with_alignment(model, wanted, by_default, paths)
     if model.align:
         return model, lines

@@ -9,7 +9,7 @@ from realnet_edge.config.architecture import (
     multiple_of,
     norm_groups,
 )
-from realnet_edge.config.camera import BATCH_WAIT_MS, CAMERA_TIMEOUT_S, CAPTURE_THREAD
+from realnet_edge.config.camera import BATCH_WAIT_MS, CAMERA_TIMEOUT_S
 from realnet_edge.config.model import (
     RRS_ORDERS,
     SCORE_RULES,
@@ -22,6 +22,7 @@ from realnet_edge.config.synthesis import (
     DEFAULT_SOURCE,
     SynthesisConfig,
 )
+from realnet_edge.config.threshold import DEFAULT_FPR
 from realnet_edge.config.training import (
     CHECKPOINT_BY,
     DEVICES,
@@ -34,8 +35,8 @@ __all__ = [
     "ARCHITECTURES",
     "BATCH_WAIT_MS",
     "CAMERA_TIMEOUT_S",
-    "CAPTURE_THREAD",
     "CHECKPOINT_BY",
+    "DEFAULT_FPR",
     "DEFAULT_SOURCE",
     "DEVICES",
     "PRECISIONS",

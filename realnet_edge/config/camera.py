@@ -4,7 +4,5 @@ from __future__ import annotations
 
 # Seconds without a picture after which a camera counts as lost.
 CAMERA_TIMEOUT_S = 5.0
-# How the names of threads begin that wait for a camera, inside the library that reads it.
-CAPTURE_THREAD = "capture"
 # Milliseconds that a frame waits for others, where the engine takes several at a time.
 BATCH_WAIT_MS = 5.0

@@ -93,8 +93,8 @@ class Plan:
         runs: row by row, in each category by category and seed by seed.
         unavailable: row names and why they have no run.
         skipped: categories that have no run and why, a sentence each.
-        checkpoint_by: how every run's checkpoint is chosen; results of another choice do not belong here.
         wanted: names of the rows to run; the results of the others are shown where they are there.
+        checkpoint_by: how every run's checkpoint is chosen; results of another choice do not belong here.
     """
 
     experiment: Experiment
@@ -104,8 +104,8 @@ class Plan:
     runs: tuple[Run, ...]
     unavailable: Mapping[str, str]
     skipped: tuple[str, ...]
+    wanted: frozenset[str]
     checkpoint_by: str = CHECKPOINT_BY[0]
-    wanted: frozenset[str] = frozenset()
 
     @property
     def to_run(self) -> tuple[Run, ...]:

@@ -10,6 +10,7 @@ import pytest
 # The teardown crashes, as it may with a thread in native code; whether one is there is the argument.
 PROGRAM = """
 import atexit, os, signal, sys, threading
+import realnet_edge.camera.line
 from realnet_edge.cli.main import main
 
 def hang(name):
