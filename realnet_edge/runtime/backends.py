@@ -103,11 +103,8 @@ def check_precision(backend: str, precision: str) -> None:
     if backend not in SUPPORTED:
         raise BackendError(f"backend {backend!r} is unknown: use {', '.join(SUPPORTED)}.")
     if precision not in SUPPORTED[backend]:
-        others = [name for name, precisions in SUPPORTED.items() if precision in precisions]
-        also = f" {precision} is done by {', '.join(others)}." if others else ""
-        raise BackendError(
-            f"{backend} cannot do {precision!r} here: it can do {', '.join(SUPPORTED[backend])}.{also}"
-        )
+        able = ", ".join(SUPPORTED[backend])
+        raise BackendError(f"{backend} cannot do {precision!r}: it can do {able}.{_done_by(precision)}")
 
 
 def require_backend(backend: str, precision: str) -> None:
@@ -133,6 +130,18 @@ def import_backend(backend: str, precision: str) -> Any:
     if module is None:
         raise BackendError(f"{backend} cannot be used here: {missing}. What to do: {_INSTALL[backend]}.")
     return module
+
+
+def _done_by(precision: str) -> str:
+    """Which backends can do a precision, those that this machine has first; imports each of them."""
+    able = [detect_backend(name) for name, precisions in SUPPORTED.items() if precision in precisions]
+    here = [info.name for info in able if info.available]
+    elsewhere = [info.name for info in able if not info.available]
+    return "".join(
+        f" {where} {precision} is done by {', '.join(names)}."
+        for where, names in (("On this machine", here), ("On others", elsewhere))
+        if names
+    )
 
 
 def _detect_onnxruntime() -> BackendInfo:
