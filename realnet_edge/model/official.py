@@ -34,7 +34,8 @@ _RESIDUAL = {
 _ATTENTION = {"proj_out": "proj"}
 _RECON = re.compile(r"^recon\.block(\d+)_recon\.")
 _RECONSTRUCTION = re.compile(r"^reconstruction\.(\d+)\.")
-_AFS = "afs.indexes."
+# How the official names of the selected planes begin.
+AFS = "afs.indexes."
 
 
 def translate_key(key: str) -> str:
@@ -50,7 +51,7 @@ def translate_key(key: str) -> str:
 def translate_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """An official state_dict under our names; tensors are passed on unchanged."""
     # Named by block and layer there; in order of their names they are the taps, finest first.
-    selections = sorted(key for key in state if key.startswith(_AFS))
+    selections = sorted(key for key in state if key.startswith(AFS))
     names = {key: f"afs.{tap}.index" for tap, key in enumerate(selections)}
     return {names.get(key) or translate_key(key): tensor for key, tensor in state.items()}
 
@@ -75,7 +76,7 @@ def official_state(model: RealNet, selections: list[str]) -> dict[str, Tensor]:
         if key.startswith("afs."):
             _, tap, kind = key.split(".")
             if kind == "index":
-                state[_AFS + selections[int(tap)]] = tensor
+                state[AFS + selections[int(tap)]] = tensor
             continue
         if not key.startswith("inputs."):
             key = _with_prefix(key, prefixes)

@@ -16,7 +16,7 @@ from realnet_edge.config import ModelConfig
 from realnet_edge.errors import CheckpointError, ConfigError
 from realnet_edge.files import atomic_path
 from realnet_edge.model.backbone import FrozenBackbone
-from realnet_edge.model.official import official_state, translate_state
+from realnet_edge.model.official import AFS, official_state, translate_state
 from realnet_edge.model.official_pickle import read_pickle
 from realnet_edge.model.realnet import RealNet
 from realnet_edge.model.weights import load_state
@@ -87,6 +87,7 @@ def read_official(
             blocks=() if set(blocks) == {1} else blocks,
         )
         model = RealNet(config)
+        _require_fit(model, state)
         load_state(model, _complete(model, translate_state(state)))
     except (CheckpointError, ConfigError) as error:
         raise CheckpointError(f"{path}: {error}") from error
@@ -201,6 +202,23 @@ def _net_settings(arch: Any, part: str) -> dict[str, Any] | None:
             settings = entry.get("kwargs")
             return dict(settings) if isinstance(settings, dict) else None
     return None
+
+
+def _require_fit(model: RealNet, state: Mapping[str, Tensor]) -> None:
+    """Refuse a tensor that is missing, of another shape or unknown, by the name that it has in the file."""
+    selections = [key.removeprefix(AFS) for key in sorted(state) if key.startswith(AFS)]
+    wanted = official_state(model, selections)
+    for key, tensor in wanted.items():
+        shape = _shape(state, key)
+        if shape != tensor.shape:
+            raise CheckpointError(
+                f"{key!r} has shape {tuple(shape)}; the network that the other tensors state needs "
+                f"{tuple(tensor.shape)}."
+            )
+    # Stages of the backbone behind the last tap are of no use here.
+    unknown = next((key for key in state if key not in wanted and not key.startswith(_BACKBONE)), None)
+    if unknown is not None:
+        raise CheckpointError(f"{unknown!r} belongs to nothing in the network that the other tensors state.")
 
 
 def _complete(model: RealNet, translated: dict[str, Tensor]) -> dict[str, Tensor]:

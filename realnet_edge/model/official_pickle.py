@@ -6,7 +6,7 @@ import collections
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -23,6 +23,9 @@ _HARMLESS = {
     # How pickles of Python 2's protocols write bytes.
     "_codecs": {"encode"},
 }
+
+# How a zip file of one part begins.
+_ARCHIVE = b"PK\x03\x04"
 
 
 class _PlainDict(dict[str, Any]):
@@ -45,8 +48,14 @@ class _Unpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}, which weights have no use for")
 
 
-# What `torch.load` looks up in a pickle module.
-_MODULE = SimpleNamespace(Unpickler=_Unpickler, UnpicklingError=pickle.UnpicklingError, __name__=__name__)
+def _load(file: BinaryIO, **options: Any) -> Any:
+    return _Unpickler(file, **options).load()
+
+
+# What `torch.load` looks up in a pickle module; `load` for files from before PyTorch 1.6.
+_MODULE = SimpleNamespace(
+    Unpickler=_Unpickler, UnpicklingError=pickle.UnpicklingError, load=_load, __name__=__name__
+)
 
 
 def read_pickle(path: Path) -> dict[str, Any]:
@@ -59,6 +68,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file.")
     try:
+        _refuse_programs(path)
         document = torch.load(path, map_location="cpu", weights_only=False, pickle_module=_MODULE)
     except Exception as error:
         # A damaged zip, a foreign format and a refused global raise a dozen kinds of error.
@@ -69,3 +79,17 @@ def read_pickle(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise CheckpointError(f"{path}: holds a {type(document).__name__}, expected a dictionary.")
     return document
+
+
+def _refuse_programs(path: Path) -> None:
+    """Refuse TorchScript archives, which `torch.load` hands to an interpreter without asking the unpickler.
+
+    The beginning of the file and PyTorch's own reader decide, as they do there.
+
+    Raises:
+        pickle.UnpicklingError: it is one.
+    """
+    with path.open("rb") as file:
+        is_archive = file.read(len(_ARCHIVE)) == _ARCHIVE
+    if is_archive and "constants.pkl" in torch._C.PyTorchFileReader(str(path)).get_all_records():
+        raise pickle.UnpicklingError("it is a TorchScript program, which runs code where it is loaded")

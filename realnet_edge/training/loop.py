@@ -110,7 +110,8 @@ class Loop:
             with noisy_ranks(model.rrs, config.seed, progress.step, config.rank_noise):
                 found = self.step(batch, rate)
             if not torch.isfinite(found).all():
-                raise self._diverged(f"reconstruction loss {found[0]:g}, segmentation loss {found[1]:g}")
+                seen = f"reconstruction loss {found[0]:g}, segmentation loss {found[1]:g}"
+                raise self._diverged(progress.step + 1, seen)
             self._sums += found
             self._counted += 1
             progress.step += 1
@@ -151,12 +152,16 @@ class Loop:
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
         return rate * (_FINAL_RATE + (1 - _FINAL_RATE) * cosine)
 
-    def _diverged(self, seen: str) -> TrainingDivergedError:
-        first = self.progress.step * self.config.batch
+    def _diverged(self, step: int, seen: str) -> TrainingDivergedError:
+        """The error of a step, counted from 1, with the images that it was made of."""
+        first = (step - 1) * self.config.batch
         paths = [self.prepared.training.path(number) for number in range(first, first + self.config.batch)]
-        names = ", ".join(dict.fromkeys(path.name for path in paths))
+        # One folder's, unless several categories are trained as one.
+        folders = {path.parent for path in paths}
+        names = ", ".join(dict.fromkeys(path.name if len(folders) == 1 else str(path) for path in paths))
+        where = f" in {paths[0].parent}" if len(folders) == 1 else ""
         return TrainingDivergedError(
-            f"step {self.progress.step}: {seen}; the batch was made of {names} in {paths[0].parent}. "
+            f"step {step}: {seen}; the batch was made of {names}{where}. "
             "Look at these images, then train again with a lower --learning-rate "
             f"(now {self.config.learning_rate:g}) and --overwrite."
         )
@@ -170,7 +175,7 @@ class Loop:
             found = self.group.from_main(self._judged())
             if not isinstance(found, Validation):
                 # The losses were finite, the weights after the last step are not.
-                raise self._diverged(str(found))
+                raise self._diverged(progress.step, str(found))
             improved = found.score > progress.best_score
             if improved:
                 self.best = copy_state(model)

@@ -62,6 +62,19 @@ def test_an_official_checkpoint_can_be_exported_and_goes_back(
     assert all(torch.equal(after["state_dict"][key], value) for key, value in before["state_dict"].items())
 
 
+def test_an_official_file_is_replaced_only_when_told(official: Path, tmp_path: Path) -> None:
+    place = ("--category", "screw", "--workspace", tmp_path)
+    assert call("import-checkpoint", official, *place, "--image-size", SIZE).exit_code == 0
+    theirs = tmp_path / "ckpt_best.pth.tar"
+    theirs.write_bytes(b"the only one")
+    refused = call("export-checkpoint", *place, "--out", theirs)
+    assert refused.exit_code == 1
+    assert f"{theirs} is there already" in refused.stderr
+    assert theirs.read_bytes() == b"the only one"
+    assert call("export-checkpoint", *place, "--out", theirs, "--overwrite").exit_code == 0
+    assert set(torch.load(theirs, weights_only=True)) == {"epoch", "arch", "state_dict", "best_metric"}
+
+
 def test_without_images_it_says_what_is_missing(official: Path, tmp_path: Path) -> None:
     place = ("--category", "screw", "--workspace", tmp_path)
     assert call("import-checkpoint", official, *place, "--rrs-max", 16).exit_code == 0

@@ -21,7 +21,7 @@ from realnet_edge.diffusion.step import DiffusionStep
 from realnet_edge.diffusion.trainer import train_diffusion
 from realnet_edge.diffusion.unet import NoisePredictor
 from realnet_edge.errors import CheckpointError, ConfigError
-from realnet_edge.training.compute import choose_compute
+from realnet_edge.training.compute import OutOfMemoryError, choose_compute
 from realnet_edge.training.loop import Listeners
 from realnet_edge.training.state import Progress
 from realnet_edge.workspace import CategoryPaths
@@ -221,3 +221,11 @@ def test_the_time_follows_from_a_step() -> None:
 def test_structures_that_cannot_be_built_are_refused(change: dict[str, object], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         dataclasses.replace(MODEL, **change)
+
+
+def test_a_step_without_memory_names_what_needs_less(
+    bolt: CategoryData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DiffusionStep, "__call__", lambda *_: torch.empty(1 << 60, dtype=torch.uint8))
+    with pytest.raises(OutOfMemoryError, match=r"--gradient-checkpointing.*a smaller --batch \(now 4\)"):
+        trained(bolt, tmp_path)

@@ -28,6 +28,15 @@ def maps_like_an_engines(masks: npt.NDArray[np.bool_], seed: int) -> npt.NDArray
     return (1.0 / (1.0 + np.exp(-logits))).astype(np.float32)
 
 
+def maps_of_a_sure_network(
+    masks: npt.NDArray[np.bool_], normal: tuple[float, float], raised: float, seed: int
+) -> npt.NDArray[np.float32]:
+    """Sigmoids up to 1 itself: many pixels lie as close to 1 as others to 0."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(*normal, masks.shape) + raised * masks * rng.uniform(0.3, 1, masks.shape)
+    return (1.0 / (1.0 + np.exp(-logits))).astype(np.float32)
+
+
 def assert_exact(masks: npt.NDArray[np.bool_], maps: npt.NDArray[np.float32]) -> None:
     found = streamed(masks, maps)
     assert found.pixel_auroc == pytest.approx(pixel_auroc(masks, maps), abs=1e-4)
@@ -39,14 +48,28 @@ def assert_exact(masks: npt.NDArray[np.bool_], maps: npt.NDArray[np.float32]) ->
     assert found.f1_threshold == pytest.approx(threshold, rel=1e-2)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_equals_the_exact_metrics(seed: int) -> None:
+def rectangles(seed: int) -> npt.NDArray[np.bool_]:
+    """Twelve masks; the last eight have a rectangle each."""
     rng = np.random.default_rng(seed)
     masks = np.zeros((12, 64, 64), bool)
     for mask in masks[4:]:
         top, left = rng.integers(0, 48, 2)
         mask[top : top + rng.integers(2, 16), left : left + rng.integers(2, 16)] = True
+    return masks
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_equals_the_exact_metrics(seed: int) -> None:
+    masks = rectangles(seed)
     assert_exact(masks, maps_like_an_engines(masks, seed))
+
+
+@pytest.mark.parametrize(
+    ("normal", "raised"), [((-6, 3.5), 22), ((-5, 3), 20), ((-2, 4), 14), ((4, 2), 5), ((0, 0.5), 1)]
+)
+def test_equals_the_exact_metrics_where_maps_reach_one(normal: tuple[float, float], raised: float) -> None:
+    masks = rectangles(4)
+    assert_exact(masks, maps_of_a_sure_network(masks, normal, raised, seed=4))
 
 
 def test_equals_the_exact_metrics_on_real_masks(plain: ModuleType, mvtec_root: object) -> None:

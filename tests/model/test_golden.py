@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fill import fill, fill_image, fill_indices, fill_mask
+from fill import fill_image, fill_mask
+from torch import Tensor
 
-from realnet_edge.config import ModelConfig, blocks_of
+from realnet_edge.config import blocks_of
 from realnet_edge.model import RealNet, RealNetOutput, anomaly_map, image_score, losses
-from realnet_edge.model.official import translate_state
+from realnet_edge.model.official_checkpoint import read_official
 
-TAP_CHANNELS = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
 Arrays = dict[str, np.ndarray]
 
 
@@ -42,46 +43,36 @@ def kernels(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-def build(case: dict[str, Any], kernels: bool) -> RealNet:
-    """The official case's network with its weights filled in, through the key translation."""
+@pytest.fixture(scope="module")
+def official_file(
+    official_tensors: Callable[[dict[str, Any]], dict[str, Tensor]],
+    case: dict[str, Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The official case's weights as the official training saves them."""
+    path = tmp_path_factory.mktemp("golden") / "ckpt_best.pth.tar"
+    torch.save({"state_dict": official_tensors(case)}, path)
+    return path
+
+
+def build(file: Path, case: dict[str, Any], kernels: bool) -> RealNet:
+    """The official case's network, read as every official checkpoint is."""
     facts = case["case"]
-    state = {}
-    for key, (shape, _) in case["state_dict"].items():
-        if key.startswith("afs."):
-            channels = TAP_CHANNELS[key.rsplit("_", 1)[-1]]
-            state[key] = torch.from_numpy(fill_indices(key, channels, shape[0], facts["seed"]))
-        else:
-            state[key] = torch.from_numpy(np.asarray(fill(key, tuple(shape), facts["seed"])))
-    planes = tuple(facts["planes"])
-    k_max, k_mean = facts["rrs_numbers"]
-    config = ModelConfig.for_backbone(
-        "resnet18",
-        planes=planes,
-        blocks=blocks_of(facts["architecture"], len(planes)),
-        rrs_max=k_max,
-        rrs_mean=k_mean,
-        image_size=facts["size"],
-    )
-    model = RealNet(config)
-    own = model.state_dict()
-    ours = translate_state(state)
-    # The official network has no standardisation: those buffers alone may be missing.
-    missing = set(own) - set(ours)
-    assert not set(ours) - set(own)
-    assert all(key.endswith((".mean", ".scale")) for key in missing)
-    model.load_state_dict({**own, **ours})
-    model.use_kernels(kernels)
-    return model.eval()
+    found = read_official(file, facts["size"], *facts["rrs_numbers"])
+    assert found.config.planes == tuple(facts["planes"])
+    assert found.config.blocks == blocks_of(facts["architecture"], len(facts["planes"]))
+    found.model.use_kernels(kernels)
+    return found.model
 
 
 @pytest.fixture(scope="module")
-def output(case: dict[str, Any], kernels: bool) -> RealNetOutput:
+def output(official_file: Path, case: dict[str, Any], kernels: bool) -> RealNetOutput:
     facts = case["case"]
     image = torch.from_numpy(
         fill_image("image", (facts["batch"], 3, facts["size"], facts["size"]), facts["seed"])
     )
     with torch.no_grad():
-        return build(case, kernels)(image)
+        return build(official_file, case, kernels)(image)
 
 
 def test_features_reconstructions_and_residuals(output: RealNetOutput, arrays: Arrays) -> None:
@@ -118,9 +109,11 @@ def test_map_and_scores(output: RealNetOutput, arrays: Arrays) -> None:
         np.testing.assert_allclose(image_score(maps, rule).numpy(), arrays[f"eval.{name}"], atol=1e-4)
 
 
-def test_five_training_steps(case: dict[str, Any], kernels: bool, arrays: Arrays) -> None:
+def test_five_training_steps(
+    official_file: Path, case: dict[str, Any], kernels: bool, arrays: Arrays
+) -> None:
     facts = case["case"]
-    model = build(case, kernels).train()
+    model = build(official_file, case, kernels).train()
     optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-4)
     size, batch = facts["size"], facts["batch"]
     for step, expected in enumerate(arrays["train.losses_recon_seg"]):

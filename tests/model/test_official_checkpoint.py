@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fill import fill, fill_indices
 from torch import Tensor
 
 from realnet_edge.config import ModelConfig
@@ -20,7 +20,8 @@ from realnet_edge.errors import CheckpointError
 from realnet_edge.model import RealNet
 from realnet_edge.model.official_checkpoint import read_official, write_official
 
-TAP_CHANNELS = {"layer1": 64, "layer2": 128, "layer3": 256, "layer4": 512}
+Tensors = dict[str, Tensor]
+OfCase = Callable[[dict[str, Any]], Tensors]
 
 
 @pytest.fixture(scope="module", params=["resnet18-a", "resnet18-c"])
@@ -29,22 +30,14 @@ def case(golden: Path, request: pytest.FixtureRequest) -> dict[str, Any]:
     return document
 
 
-def official_tensors(case: dict[str, Any]) -> dict[str, Tensor]:
-    """The official state_dict of a golden case."""
-    seed = case["case"]["seed"]
-    state = {}
-    for key, (shape, _) in case["state_dict"].items():
-        if key.startswith("afs."):
-            channels = TAP_CHANNELS[key.rsplit("_", 1)[-1]]
-            state[key] = torch.from_numpy(fill_indices(key, channels, shape[0], seed))
-        else:
-            state[key] = torch.from_numpy(np.asarray(fill(key, tuple(shape), seed)))
-    return state
+@pytest.fixture(scope="module")
+def tensors(official_tensors: OfCase, case: dict[str, Any]) -> Tensors:
+    return official_tensors(case)
 
 
 @pytest.fixture(scope="module")
-def tensors(case: dict[str, Any]) -> dict[str, Tensor]:
-    return official_tensors(case)
+def c_tensors(official_tensors: OfCase, golden: Path) -> Tensors:
+    return official_tensors(json.loads((golden / "resnet18-c.json").read_text()))
 
 
 @pytest.fixture
@@ -117,6 +110,42 @@ def test_a_pickle_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not Path("harmed").exists()
 
 
+class Program(torch.nn.Module):
+    """Fails where it is loaded: its own code runs then."""
+
+    @torch.jit.export
+    def __getstate__(self) -> bool:
+        return self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: bool) -> None:
+        self.training = state
+        raise RuntimeError("a program ran")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+def test_a_torchscript_program_is_not_started(tmp_path: Path) -> None:
+    torch.jit.save(torch.jit.script(Program()), tmp_path / "program.pth")
+    with pytest.raises(CheckpointError, match="it is a TorchScript program"):
+        read_official(tmp_path / "program.pth")
+
+
+def test_files_of_old_pytorch_are_read_by_the_same_rules(
+    c_tensors: Tensors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = {"_use_new_zipfile_serialization": False}
+    torch.save({"state_dict": c_tensors}, tmp_path / "old.pth", **old)
+    assert read_official(tmp_path / "old.pth", image_size=128).config.backbone == "resnet18"
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {}, "arch": Harmful()}, "harmful.pth", **old)
+    with pytest.raises(CheckpointError, match=r"it asks for (posix|nt)\.system"):
+        read_official(Path("harmful.pth"))
+    assert not Path("harmed").exists()
+
+
 def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         read_official(tmp_path / "none.pth")
@@ -134,17 +163,22 @@ def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "replacement", "message"),
     [
-        ("rrs.decoder2.0.bias", None, "weights lack 'discriminator.narrow.0.bias'"),
-        ("recon.block1_recon.middle_block.1.qkv.weight", torch.zeros(3, 3, 1), "middle_block.1.qkv.weight'"),
+        ("rrs.decoder2.0.bias", None, "'rrs.decoder2.0.bias' is missing"),
+        (
+            "recon.block1_recon.middle_block.1.qkv.weight",
+            torch.zeros(3, 3, 1),
+            "middle_block.1.qkv.weight' has",
+        ),
         ("backbone.feature_extractor.layer2.0.conv1.weight", torch.zeros(1), "layer2.0.conv1.weight is not"),
         ("recon.block1_recon.input_blocks.0.weight", None, "input_blocks.0.weight' is missing"),
+        ("rrs.decoder9.bias", torch.zeros(1), "'rrs.decoder9.bias' belongs to nothing"),
     ],
 )
 def test_the_first_tensor_that_does_not_fit_is_named(
-    key: str, replacement: Tensor | None, message: str, golden: Path, tmp_path: Path
+    key: str, replacement: Tensor | None, message: str, c_tensors: Tensors, tmp_path: Path
 ) -> None:
-    state = official_tensors(json.loads((golden / "resnet18-c.json").read_text()))
-    del state[key]
+    state = dict(c_tensors)
+    state.pop(key, None)
     if replacement is not None:
         state[key] = replacement
     torch.save({"state_dict": state}, tmp_path / "broken.pth")
@@ -152,9 +186,9 @@ def test_the_first_tensor_that_does_not_fit_is_named(
         read_official(tmp_path / "broken.pth", image_size=128)
 
 
-def test_planes_of_rrs_can_be_given_and_must_add_up(golden: Path, tmp_path: Path) -> None:
+def test_planes_of_rrs_can_be_given_and_must_add_up(c_tensors: Tensors, tmp_path: Path) -> None:
     path = tmp_path / "plain.pth"
-    torch.save(official_tensors(json.loads((golden / "resnet18-c.json").read_text())), path)
+    torch.save(c_tensors, path)
     config = read_official(path, image_size=128, rrs_max=85).config
     assert (config.rrs_max, config.rrs_mean) == (85, 0)
     with pytest.raises(CheckpointError, match="takes 85 planes"):
@@ -162,13 +196,16 @@ def test_planes_of_rrs_can_be_given_and_must_add_up(golden: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("backbone", "taps", "planes", "widths", "finest"),
+    ("backbone", "taps", "planes", "widths", "blocks", "finest"),
     [
-        ("resnet34", (2, 3), (64, 64), (32, 32), 2),
-        ("resnet50", (1, 2, 3, 4), (64, 128, 128, 64), (32, 64, 64, 32), 1),
-        ("wide_resnet50_2", (1, 2), (64, 64), (32, 32), 1),
+        ("resnet34", (2, 3), (64, 64), (32, 32), (), 2),
+        ("resnet50", (1, 2, 3, 4), (64, 128, 128, 64), (32, 64, 64, 32), (), 1),
+        ("wide_resnet50_2", (1, 2), (64, 64), (32, 32), (), 1),
+        # Architecture B.
+        ("resnet18", (1, 2, 3), (32, 64, 32), (64,), (3,), 1),
         # There, layer1 is the tap at stride 2.
-        ("efficientnet_b4", (1, 2, 3), (32, 32, 32), (32, 32, 32), 2),
+        ("efficientnet_b4", (0, 1, 2, 3), (16, 32, 32, 32), (32, 64, 64, 64), (), 1),
+        ("efficientnet_b4", (1, 2, 3), (32, 32, 32), (32, 32, 32), (), 2),
     ],
 )
 def test_every_official_backbone_comes_back(
@@ -176,10 +213,11 @@ def test_every_official_backbone_comes_back(
     taps: tuple[int, ...],
     planes: tuple[int, ...],
     widths: tuple[int, ...],
+    blocks: tuple[int, ...],
     finest: int,
     tmp_path: Path,
 ) -> None:
-    config = ModelConfig.for_backbone(backbone, taps=taps, planes=planes, widths=widths)
+    config = ModelConfig.for_backbone(backbone, taps=taps, planes=planes, widths=widths, blocks=blocks)
     model = RealNet(config).eval()
     write_official(tmp_path / "made.pth", model)
     names = torch.load(tmp_path / "made.pth", weights_only=True)["state_dict"]

@@ -24,9 +24,10 @@ from realnet_edge.errors import ConfigError
 from realnet_edge.model import RealNet
 from realnet_edge.model.afs import channel_statistics
 from realnet_edge.model.backbone import load_pretrained
+from realnet_edge.model.unet import ReconstructionUNet
 from realnet_edge.synthesis import ForegroundRule
 from realnet_edge.training import OutOfMemoryError, TrainingDivergedError, frozen, train
-from realnet_edge.training.compute import choose_compute, explained_memory
+from realnet_edge.training.compute import Compute, choose_compute, explained_memory
 from realnet_edge.training.distributed import Group, environment_group
 from realnet_edge.training.features import bytes_an_image, normal_features
 from realnet_edge.training.frozen import folded
@@ -187,6 +188,49 @@ def test_a_step_whose_loss_is_no_number_leaves_the_weights(dataset: AnomalyDatas
     found = step(drawn(dataset, 1)[0], 0.1)
     assert not torch.isfinite(found).all()
     torch.testing.assert_close(dict(model.named_parameters()), before, equal_nan=True, rtol=0, atol=0)
+
+
+def test_channels_last_as_on_a_gpu_gives_the_same_training(
+    dataset: AnomalyDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, weights = trained(dataset)
+    monkeypatch.setattr(Compute, "unet_format", torch.channels_last)
+    seen: list[bool] = []
+
+    def look(_module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        seen.append(inputs[0].is_contiguous(memory_format=torch.channels_last))
+
+    handle = nn.modules.module.register_module_forward_pre_hook(
+        lambda module, inputs: look(module, inputs) if isinstance(module, ReconstructionUNet) else None
+    )
+    try:
+        last, same = trained(dataset)
+    finally:
+        handle.remove()
+    assert seen
+    assert all(seen)
+    np.testing.assert_allclose(last, plain, rtol=1e-4)
+    torch.testing.assert_close(same, weights, rtol=1e-3, atol=5e-4)
+
+
+def test_what_is_compiled_gives_the_same_training(
+    dataset: AnomalyDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced and guarded as with `torch.compile`'s own backend, which takes minutes on a CPU."""
+    compiled: list[str] = []
+    compile_module = nn.Module.compile
+
+    def traced(module: nn.Module) -> None:
+        compiled.append(type(module).__name__)
+        compile_module(module, backend="eager")
+
+    monkeypatch.setattr(nn.Module, "compile", traced)
+    plain, weights = trained(dataset)
+    assert not compiled
+    found, same = trained(dataset, compile=True)
+    assert compiled == ["ReconstructionUNet"] * len(MODEL.taps) + ["Discriminator"]
+    np.testing.assert_allclose(found, plain, rtol=1e-5)
+    torch.testing.assert_close(same, weights, rtol=1e-3, atol=2e-4)
 
 
 def test_running_out_of_memory_names_what_needs_less() -> None:
