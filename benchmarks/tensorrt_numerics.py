@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 from rows import RESULTS, append_rows, machine
 
-from realnet_edge.bench.drift import auroc_interval, measure_accuracy, measure_drift
+from realnet_edge.bench import measure_accuracy, measure_drift
+from realnet_edge.bench.drift import JUDGED
 from realnet_edge.bench.predictions import Predictions, predict
 from realnet_edge.bench.testset import TestSet, load_test_set, recorded_splits
 from realnet_edge.calibrate import ensure_onnx, open_sources
@@ -35,6 +36,7 @@ from realnet_edge.export.graph import OUTPUTS
 from realnet_edge.export.onnx_export import MODEL_NAME
 from realnet_edge.export.parity import open_session, run_session
 from realnet_edge.imaging import load_batch
+from realnet_edge.metrics import image_auroc_interval
 from realnet_edge.workspace import Workspace
 
 MAP_BOUND = 1e-4
@@ -73,16 +75,16 @@ def row(
     own = measure_accuracy(tests.labels, tests.masks(size), found)
     theirs = measure_accuracy(tests.labels, tests.masks(size), reference)
     drift = measure_drift(found, reference, None)
-    low, high = auroc_interval(tests.labels, found, reference)
+    low, high = image_auroc_interval(tests.labels, found.scores, reference.scores)
     narrow, left = inspect_qdq(graph, OP_TYPES)
-    rounded = {key: _rounded(value) for key, value in own.to_dict().items()}
+    rounded = {name: _rounded(getattr(own, name)) for name in JUDGED}
     return {
         "precision": name,
         "images": len(tests.samples),
         **rounded,
         "image_auroc_drift": _difference(own.image_auroc, theirs.image_auroc),
-        "image_auroc_drift_low": _rounded(low),
-        "image_auroc_drift_high": _rounded(high),
+        "image_auroc_drift_low": _rounded(100 * low),
+        "image_auroc_drift_high": _rounded(100 * high),
         "pixel_auroc_drift": _difference(own.pixel_auroc, theirs.pixel_auroc),
         "map_max_abs": f"{drift.map_max_abs:.2e}",
         "map_mean_abs": f"{drift.map_mean_abs:.2e}",

@@ -10,7 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from realnet_edge.bench.drift import Accuracy, Drift, measure_accuracy, measure_drift, verdict
+    from realnet_edge.bench.accuracy import Accuracy, Evidence, measure_accuracy
+    from realnet_edge.bench.drift import Drift, measure_drift, verdict
     from realnet_edge.bench.harness import BenchResult, run_bench
     from realnet_edge.bench.measure import Timing, measure
     from realnet_edge.bench.output import document, write_bench
@@ -19,15 +20,16 @@ if TYPE_CHECKING:
     from realnet_edge.bench.settings import BenchSettings
 
 _HOMES = {
-    "Accuracy": "drift",
+    "Accuracy": "accuracy",
     "BenchResult": "harness",
     "BenchSettings": "settings",
     "Drift": "drift",
+    "Evidence": "accuracy",
     "Predictions": "predictions",
     "Timing": "measure",
     "document": "output",
     "measure": "measure",
-    "measure_accuracy": "drift",
+    "measure_accuracy": "accuracy",
     "measure_drift": "drift",
     "predict": "predictions",
     "record_accuracy": "record",
@@ -41,6 +43,7 @@ __all__ = [
     "BenchResult",
     "BenchSettings",
     "Drift",
+    "Evidence",
     "Predictions",
     "Timing",
     "document",

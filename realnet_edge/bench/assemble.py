@@ -8,15 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from realnet_edge.bench.drift import (
-    Accuracy,
-    Drift,
-    auroc_interval,
-    measure_accuracy,
-    measure_drift,
-    points,
-    verdict,
-)
+from realnet_edge.bench.accuracy import Accuracy, Evidence, measure_accuracy
+from realnet_edge.bench.drift import Drift, measure_drift, points, verdict
 from realnet_edge.bench.measure import percentiles, throughput
 from realnet_edge.bench.predictions import Predictions
 from realnet_edge.bench.rounds import Measured
@@ -75,6 +68,9 @@ def assemble(measured: Sequence[Measured], scene: Scene, reference: Reference) -
     masks = scene.test.masks(measured[0].facts.input_size)
     labels = scene.test.labels
     expected = reference.accuracy
+    theirs = None
+    if reference.predictions is not None:
+        theirs = Evidence.of(labels, masks, reference.predictions, scene.test.categories)
     evaluations = []
     for item in measured:
         is_reference = item.subject.backend == PYTORCH
@@ -82,22 +78,14 @@ def assemble(measured: Sequence[Measured], scene: Scene, reference: Reference) -
         drift = None
         if reference.predictions is not None and not is_reference:
             drift = measure_drift(item.predictions, reference.predictions, item.subject.threshold)
-        ends = _intervals(scene.test, item.predictions, reference.predictions if drift else None)
+        ends: dict[str, float] = {}
+        if (evidence := Evidence.of(labels, masks, item.predictions, scene.test.categories)) is not None:
+            ends = evidence.intervals()
+            if drift is not None and theirs is not None:
+                ends |= evidence.drift_intervals(theirs)
         row = _row(item, scene, accuracy, None if is_reference else expected, drift, ends)
         evaluations.append(_evaluation(item, scene.test, labels, masks, row))
     return evaluations
-
-
-def _intervals(
-    test: TestSet, predictions: Predictions, reference: Predictions | None
-) -> dict[str, float | None]:
-    """The row's ends of the image AUROC and, with a reference, of its drift."""
-    low, high = auroc_interval(test.labels, predictions, categories=test.categories)
-    found = {"image_auroc_low": low, "image_auroc_high": high}
-    if reference is not None:
-        low, high = auroc_interval(test.labels, predictions, reference, test.categories)
-        found |= {"drift_image_auroc_low": low, "drift_image_auroc_high": high}
-    return found
 
 
 def _row(
@@ -106,7 +94,7 @@ def _row(
     accuracy: Accuracy,
     expected: Accuracy | None,
     drift: Drift | None,
-    intervals: dict[str, float | None],
+    intervals: dict[str, float],
 ) -> ResultRow:
     engine, whole = item.timing.engine_ms, item.timing.end_to_end_ms
     batch, subject = item.timing.batch, item.subject

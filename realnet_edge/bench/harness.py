@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from realnet_edge.bench.accuracy import Accuracy, measure_accuracy
 from realnet_edge.bench.assemble import Reference, Scene, assemble
-from realnet_edge.bench.drift import Accuracy, measure_accuracy
 from realnet_edge.bench.job import EngineFacts
 from realnet_edge.bench.predictions import Predictions
 from realnet_edge.bench.reference import ReferenceStore, recorded_accuracy, recorded_of_others

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from realnet_edge.bench.drift import Accuracy
+from realnet_edge.bench.accuracy import Accuracy
 from realnet_edge.bench.harness import BenchResult
 from realnet_edge.bundle import Bundle, bundle_path, load_bundle, write_bundle
 from realnet_edge.errors import ConfigError

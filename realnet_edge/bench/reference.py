@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from realnet_edge import __version__
-from realnet_edge.bench.drift import Accuracy
+from realnet_edge.bench.accuracy import Accuracy
 from realnet_edge.bench.predictions import Predictions
 from realnet_edge.bundle import Manifest
 from realnet_edge.errors import DataError

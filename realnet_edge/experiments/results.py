@@ -40,6 +40,7 @@ class RunResult:
             the checkpoint is the best of all on these very test images.
         by_category: where one model inspects several categories, the figures of each by its name: `images`
             and the accuracy. The row's own are then their means, without an interval.
+        image_auroc_max and what follows: as in `ResultRow`; None in rows of versions that had none.
     """
 
     key: str
@@ -67,6 +68,26 @@ class RunResult:
     finished: str
     checkpoint_by: str = CHECKPOINT_BY[0]
     by_category: dict[str, dict[str, Any]] = field(default_factory=dict)
+    image_auroc_max: float | None = None
+    image_auroc_avgpool16: float | None = None
+    image_ap: float | None = None
+    image_ap_low: float | None = None
+    image_ap_high: float | None = None
+    image_f1_max: float | None = None
+    image_f1_max_low: float | None = None
+    image_f1_max_high: float | None = None
+    pixel_auroc_low: float | None = None
+    pixel_auroc_high: float | None = None
+    au_pro_low: float | None = None
+    au_pro_high: float | None = None
+    pro_reference_low: float | None = None
+    pro_reference_high: float | None = None
+    pixel_ap: float | None = None
+    pixel_ap_low: float | None = None
+    pixel_ap_high: float | None = None
+    pixel_f1_max: float | None = None
+    pixel_f1_max_low: float | None = None
+    pixel_f1_max_high: float | None = None
 
     @property
     def singles(self) -> tuple[RunResult, ...]:

@@ -16,8 +16,7 @@ from typing import Any
 import torch
 
 from realnet_edge import __version__
-from realnet_edge.bench import Predictions, measure_accuracy, predict
-from realnet_edge.bench.drift import auroc_interval
+from realnet_edge.bench import Evidence, Predictions, measure_accuracy, predict
 from realnet_edge.bench.testset import TestSet, gather_test_set
 from realnet_edge.config import CHECKPOINT_BY
 from realnet_edge.data import Splits
@@ -124,12 +123,13 @@ def _by_category(test: TestSet, predictions: Predictions) -> dict[str, dict[str,
         own, places = test.of_category(name)
         answers = Predictions(predictions.maps[places], predictions.scores[places], None)
         masks = own.masks((answers.maps.shape[1], answers.maps.shape[2]))
-        low, high = auroc_interval(own.labels, answers)
+        evidence = Evidence.of(own.labels, masks, answers)
         found[name] = {
             "images": len(own.samples),
+            "image_auroc_low": None,
+            "image_auroc_high": None,
             **measure_accuracy(own.labels, masks, answers).to_dict(),
-            "image_auroc_low": low,
-            "image_auroc_high": high,
+            **(evidence.intervals() if evidence else {}),
         }
     return found
 
@@ -139,9 +139,10 @@ def _together(figures: dict[str, dict[str, Any]]) -> dict[str, Any]:
     parts = list(figures.values())
     if len(parts) == 1:
         return parts[0]
+    names = {name for part in parts for name in part if not name.endswith(("_low", "_high"))}
     means = {
         name: None if any(part[name] is None for part in parts) else fmean(part[name] for part in parts)
-        for name in parts[0]
+        for name in sorted(names)
     }
     return {
         **means,

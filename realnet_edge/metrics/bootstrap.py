@@ -1,19 +1,12 @@
-"""How far an image AUROC may be off because the test set is one of many that could have been taken.
-
-Source: the percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13),
-good and defective images drawn apart so that no resample lacks either.
-"""
+"""How far image metrics may be off because the test set is one of many that could have been taken."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from realnet_edge.errors import ConfigError
 from realnet_edge.metrics.checks import Bools, Floats, labels_and_scores
-
-LEVEL = 0.95
-RESAMPLES = 2000
+from realnet_edge.metrics.resampling import LEVEL, RESAMPLES, Draws, Interval
 
 
 def image_auroc_interval(
@@ -24,7 +17,7 @@ def image_auroc_interval(
     level: float = LEVEL,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> tuple[float, float]:
+) -> Interval:
     """Confidence interval of an image AUROC, or of its difference from a reference's on the same images.
 
     The difference is taken within each resample: both engines saw the same images, so its interval is much
@@ -45,20 +38,41 @@ def image_auroc_interval(
         DataError: as `image_auroc`, or a reference of another length.
         ConfigError: level or resamples out of range.
     """
-    if not 0.0 < level < 1.0:
-        raise ConfigError(f"confidence level {level} is outside (0, 1): 0.95 is the usual one.")
-    if resamples < 100:
-        raise ConfigError(f"{resamples} resamples say little about the ends: draw at least 100.")
     defects, values = labels_and_scores(labels, scores)
+    draws = Draws.of(defects, level, resamples, seed)
     won = _won(defects, values)
     if reference is not None:
         won = won - _won(*labels_and_scores(labels, reference))
-    rng = np.random.default_rng(seed)
-    # How often each image is drawn; an AUROC is a mean over pairs, so the counts weigh its pairs.
-    bad, good = (rng.multinomial(n, np.full(n, 1 / n), resamples) for n in won.shape)
-    drawn = np.einsum("bi,bi->b", bad @ won, good.astype(np.float64)) / won.size
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    # An AUROC is a mean over pairs, so how often its images are drawn weighs each pair.
+    bad, good = draws.counts[:, defects], draws.counts[:, ~defects]
+    return draws.interval(np.einsum("bi,bi->b", bad @ won, good) / won.size)
+
+
+def image_precision_intervals(
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    *,
+    level: float = LEVEL,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[Interval, Interval]:
+    """Confidence intervals of `image_average_precision` and of the F1 of `image_f1_max`, ends in [0, 1].
+
+    Args and errors as `image_auroc_interval`. The best threshold is sought in every resample anew.
+    """
+    defects, values = labels_and_scores(labels, scores)
+    draws = Draws.of(defects, level, resamples, seed)
+    order = np.argsort(-values, kind="stable")
+    counts, flags = draws.counts[:, order], defects[order]
+    # Images of equal score are called together: sums stand where the last of them is.
+    last = np.append(np.flatnonzero(np.diff(values[order])), len(order) - 1)
+    found = np.cumsum(counts * flags, axis=1)[:, last]
+    called = np.cumsum(counts, axis=1)[:, last]
+    gained = np.diff(found, axis=1, prepend=0.0)
+    total = found[:, -1:]
+    precision = (found / np.maximum(called, 1.0) * gained).sum(axis=1) / total[:, 0]
+    best = (2.0 * found / (called + total)).max(axis=1)
+    return draws.interval(precision), draws.interval(best)
 
 
 def _won(defects: Bools, values: Floats) -> npt.NDArray[np.float64]:

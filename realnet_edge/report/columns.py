@@ -31,6 +31,7 @@ class Column:
     words: bool = False
 
 
+_INTERVAL = "its 95% interval"
 COLUMNS: tuple[Column, ...] = (
     Column("Engine", "arithmetic", lambda r: r.arithmetic, "arithmetic", words=True),
     Column("Engine", "size (MB)", lambda r: text.number(r.size_mb), "size\nMB"),
@@ -44,19 +45,40 @@ COLUMNS: tuple[Column, ...] = (
     Column("Speed", "e2e p99 (ms)", lambda r: text.milliseconds(r.e2e_ms_p99), "\np99"),
     Column("Speed", "e2e FPS", lambda r: text.rate(r.e2e_fps), "e2e\nFPS"),
     Column("Accuracy", "image AUROC (%)", lambda r: text.number(r.image_auroc, 2), "image\nAUROC"),
-    Column("Accuracy", "its 95% interval", lambda r: text.interval(r.image_auroc_low, r.image_auroc_high)),
+    Column("Accuracy", _INTERVAL, lambda r: text.interval(r.image_auroc_low, r.image_auroc_high)),
+    Column("Accuracy", "by the maximum (%)", lambda r: text.number(r.image_auroc_max, 2)),
+    Column("Accuracy", "by 16x16 means (%)", lambda r: text.number(r.image_auroc_avgpool16, 2)),
+    Column("Accuracy", "image AP (%)", lambda r: text.number(r.image_ap, 2)),
+    Column("Accuracy", _INTERVAL, lambda r: text.interval(r.image_ap_low, r.image_ap_high)),
+    Column("Accuracy", "image F1-max (%)", lambda r: text.number(r.image_f1_max, 2)),
+    Column("Accuracy", _INTERVAL, lambda r: text.interval(r.image_f1_max_low, r.image_f1_max_high)),
     Column("Accuracy", "pixel AUROC (%)", lambda r: text.number(r.pixel_auroc, 2), "pixel\nAUROC"),
+    Column("Accuracy", _INTERVAL, lambda r: text.interval(r.pixel_auroc_low, r.pixel_auroc_high, 2)),
     Column("Accuracy", "AU-PRO (%)", lambda r: text.number(r.au_pro, 2), "AU-PRO\n30%"),
+    Column("Accuracy", _INTERVAL, lambda r: text.interval(r.au_pro_low, r.au_pro_high)),
     Column("Accuracy", "PRO reference (%)", lambda r: text.number(r.pro_reference, 2), "PRO\nref."),
+    Column("Accuracy", _INTERVAL, lambda r: text.interval(r.pro_reference_low, r.pro_reference_high)),
+    Column("Accuracy", "pixel AP (%)", lambda r: text.number(r.pixel_ap, 2)),
+    Column("Accuracy", _INTERVAL, lambda r: text.interval(r.pixel_ap_low, r.pixel_ap_high)),
+    Column("Accuracy", "pixel F1-max (%)", lambda r: text.number(r.pixel_f1_max, 2)),
+    Column("Accuracy", _INTERVAL, lambda r: text.interval(r.pixel_f1_max_low, r.pixel_f1_max_high)),
     Column("Accuracy", "threshold", lambda r: text.small(r.threshold)),
     Column("Drift", "drift image (pts)", lambda r: text.points(r.drift_image_auroc_points), "drift\nimage"),
     Column(
         "Drift",
-        "its 95% interval",
+        _INTERVAL,
         lambda r: text.interval(r.drift_image_auroc_low, r.drift_image_auroc_high, signed=True),
     ),
     Column("Drift", "drift pixel (pts)", lambda r: text.points(r.drift_pixel_auroc_points), "\npixel"),
+    Column(
+        "Drift",
+        _INTERVAL,
+        lambda r: text.interval(r.drift_pixel_auroc_low, r.drift_pixel_auroc_high, 2, signed=True),
+    ),
     Column("Drift", "drift AU-PRO (pts)", lambda r: text.points(r.drift_au_pro_points)),
+    Column(
+        "Drift", _INTERVAL, lambda r: text.interval(r.drift_au_pro_low, r.drift_au_pro_high, 2, signed=True)
+    ),
     Column("Drift", "decisions flipped", lambda r: text.count(r.drift_decisions_flipped), "flips"),
     Column("Drift", "map difference, max", lambda r: text.small(r.drift_map_max_abs)),
     Column("Drift", "map difference, mean", lambda r: text.small(r.drift_map_mean_abs)),

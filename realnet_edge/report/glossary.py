@@ -9,6 +9,11 @@ MEANINGS: tuple[tuple[str, str], ...] = (
         "50% is a coin; no threshold enters.",
     ),
     (
+        "By the maximum, by 16x16 means",
+        "The image AUROC if an image's score were the largest value of its anomaly map, or the largest mean "
+        "over 16 x 16 pixels as in the published RealNet code: what the choice of the rule is worth.",
+    ),
+    (
         "Pixel AUROC",
         "The same for single pixels of all images, defect against normal; it is high even when small defects "
         "are missed, since most pixels are easy.",
@@ -24,6 +29,16 @@ MEANINGS: tuple[tuple[str, str], ...] = (
         "The same idea computed the way the published RealNet code does (1,000 thresholds, the "
         "false-positive axis rescaled without interpolation): compare it "
         "with the RealNet paper's figures only.",
+    ),
+    (
+        "AP (average precision)",
+        "How much of what is called a defect is one, averaged over all thresholds from the highest down; "
+        "unlike AUROC it falls with how rare defects are, so pixels score lower than images.",
+    ),
+    (
+        "F1-max",
+        "The best balance of defects found and false alarms that any threshold could reach, chosen with the "
+        "answers at hand: a threshold set on good parts alone reaches less.",
     ),
     (
         "Image score",
@@ -53,8 +68,8 @@ MEANINGS: tuple[tuple[str, str], ...] = (
     (
         "95% interval",
         "Where the figure would lie in 95 of 100 test sets of as many images, from drawing these images anew "
-        "2,000 times; for a drift, both engines are drawn on the same images. A drift whose interval holds 0 "
-        "cannot be told from chance with so few images.",
+        "2,000 times, whole images at once; for a drift, both engines are drawn on the same images. A drift "
+        "whose interval holds 0 cannot be told from chance with so few images.",
     ),
     ("Decisions flipped", "Images that the engine calls good and FP32 PyTorch a defect, or the reverse."),
     (

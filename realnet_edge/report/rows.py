@@ -18,6 +18,12 @@ from realnet_edge.files import atomic_path
 
 VERDICTS = ("reference", "pass", "fail", "unmeasured")
 
+
+def _with_ends(*names: str) -> tuple[str, ...]:
+    """Each figure and the two ends of its interval."""
+    return tuple(f"{name}{end}" for name in names for end in ("", "_low", "_high"))
+
+
 # Above zero: a latency or a rate of 0 is a clock that did not tick.
 _TINY = 5e-324
 _RANGES: dict[tuple[float, float], tuple[str, ...]] = {
@@ -25,20 +31,29 @@ _RANGES: dict[tuple[float, float], tuple[str, ...]] = {
     (0, math.inf): (
         "peak_memory_mb",
         "size_mb",
-        "pro_reference",
+        *_with_ends("pro_reference"),
         "drift_decisions_flipped",
         "drift_rrs_rank_swaps",
         "drift_rrs_exchanged",
     ),
     (_TINY, math.inf): ("fps", "e2e_fps", "latency_ms_p50", "e2e_ms_p50"),
-    (0, 100): ("image_auroc", "image_auroc_low", "image_auroc_high", "pixel_auroc", "au_pro"),
+    (0, 100): (
+        *_with_ends("image_auroc", "image_ap", "image_f1_max"),
+        *_with_ends("pixel_auroc", "au_pro", "pixel_ap", "pixel_f1_max"),
+        "image_auroc_max",
+        "image_auroc_avgpool16",
+    ),
     (0, 1): ("threshold", "budget", "drift_map_max_abs", "drift_map_mean_abs"),
     (-100, 100): (
         "drift_image_auroc_points",
         "drift_image_auroc_low",
         "drift_image_auroc_high",
         "drift_pixel_auroc_points",
+        "drift_pixel_auroc_low",
+        "drift_pixel_auroc_high",
         "drift_au_pro_points",
+        "drift_au_pro_low",
+        "drift_au_pro_high",
     ),
     (-1, 1): ("drift_score_spearman",),
 }
@@ -72,17 +87,41 @@ class ResultRow:
         image_auroc_low: Lower end of its 95% bootstrap interval: what other test sets of as many images
             would give, percent.
         image_auroc_high: Upper end of the same.
+        image_auroc_max: The image AUROC if an image's score were the largest value of its map, percent.
+        image_auroc_avgpool16: The same with the largest mean over 16 x 16 pixels, the official rule.
+        image_ap: Average precision of the image scores, percent.
+        image_ap_low: Lower end of its 95% interval.
+        image_ap_high: Upper end of the same.
+        image_f1_max: Best F1 of the image scores over all thresholds, percent.
+        image_f1_max_low: Lower end of its 95% interval.
+        image_f1_max_high: Upper end of the same.
         pixel_auroc: Area under the pixel-level ROC, percent; None without masks.
+        pixel_auroc_low: Lower end of its 95% interval; whole images are drawn.
+        pixel_auroc_high: Upper end of the same.
         au_pro: MVTec's area under the per-region overlap up to 30% false positives, percent;
             None without masks.
+        au_pro_low: Lower end of its 95% interval.
+        au_pro_high: Upper end of the same.
         pro_reference: The same as the official RealNet code computes it, percent, >= 0 and above 100 only
             where regions have holes; None without masks.
+        pro_reference_low: Lower end of its 95% interval.
+        pro_reference_high: Upper end of the same.
+        pixel_ap: Average precision of all pixels, percent; None without masks.
+        pixel_ap_low: Lower end of its 95% interval.
+        pixel_ap_high: Upper end of the same.
+        pixel_f1_max: Best F1 of all pixels over all thresholds, percent; None without masks.
+        pixel_f1_max_low: Lower end of its 95% interval.
+        pixel_f1_max_high: Upper end of the same.
         drift_image_auroc_points: This row's image AUROC minus FP32 PyTorch's, percentage points.
         drift_image_auroc_low: Lower end of its 95% bootstrap interval over the images, percentage points. An
             interval that holds 0 says that these images cannot tell the engine from FP32 PyTorch.
         drift_image_auroc_high: Upper end of the same.
-        drift_pixel_auroc_points: The same for the pixel AUROC; None without masks.
+        drift_pixel_auroc_points: This row's pixel AUROC minus FP32 PyTorch's; None without masks.
+        drift_pixel_auroc_low: Lower end of its 95% interval, percentage points.
+        drift_pixel_auroc_high: Upper end of the same.
         drift_au_pro_points: The same for AU-PRO; None without masks.
+        drift_au_pro_low: Lower end of its 95% interval, percentage points.
+        drift_au_pro_high: Upper end of the same.
         drift_map_max_abs: Largest absolute anomaly map difference against FP32 PyTorch, in [0, 1].
         drift_map_mean_abs: Mean of the same, in [0, 1].
         drift_score_spearman: Rank correlation of image scores against FP32 PyTorch, in [-1, 1].
@@ -121,14 +160,38 @@ class ResultRow:
     image_auroc: float | None = None
     image_auroc_low: float | None = None
     image_auroc_high: float | None = None
+    image_auroc_max: float | None = None
+    image_auroc_avgpool16: float | None = None
+    image_ap: float | None = None
+    image_ap_low: float | None = None
+    image_ap_high: float | None = None
+    image_f1_max: float | None = None
+    image_f1_max_low: float | None = None
+    image_f1_max_high: float | None = None
     pixel_auroc: float | None = None
+    pixel_auroc_low: float | None = None
+    pixel_auroc_high: float | None = None
     au_pro: float | None = None
+    au_pro_low: float | None = None
+    au_pro_high: float | None = None
     pro_reference: float | None = None
+    pro_reference_low: float | None = None
+    pro_reference_high: float | None = None
+    pixel_ap: float | None = None
+    pixel_ap_low: float | None = None
+    pixel_ap_high: float | None = None
+    pixel_f1_max: float | None = None
+    pixel_f1_max_low: float | None = None
+    pixel_f1_max_high: float | None = None
     drift_image_auroc_points: float | None = None
     drift_image_auroc_low: float | None = None
     drift_image_auroc_high: float | None = None
     drift_pixel_auroc_points: float | None = None
+    drift_pixel_auroc_low: float | None = None
+    drift_pixel_auroc_high: float | None = None
     drift_au_pro_points: float | None = None
+    drift_au_pro_low: float | None = None
+    drift_au_pro_high: float | None = None
     drift_map_max_abs: float | None = None
     drift_map_mean_abs: float | None = None
     drift_score_spearman: float | None = None

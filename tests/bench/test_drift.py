@@ -3,17 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from realnet_edge.bench.drift import (
-    Accuracy,
-    auroc_interval,
-    measure_accuracy,
-    measure_drift,
-    points,
-    verdict,
-)
+from realnet_edge.bench.accuracy import Accuracy
+from realnet_edge.bench.drift import measure_drift, points, verdict
 from realnet_edge.bench.predictions import Predictions
 from realnet_edge.errors import ConfigError, DataError
-from realnet_edge.metrics import au_pro, image_auroc, image_auroc_interval, pixel_auroc, pro_reference
 
 
 def predictions(seed: int = 0, count: int = 6) -> Predictions:
@@ -74,30 +67,6 @@ def test_maps_of_another_size_are_refused() -> None:
         measure_drift(predictions(count=3), predictions(count=4), None)
 
 
-def test_accuracy_is_in_percent_and_equals_the_metrics() -> None:
-    answers = predictions(count=6)
-    labels = np.array([0, 0, 0, 1, 1, 1])
-    masks = np.zeros(answers.maps.shape, bool)
-    masks[3:, 2:6, 2:6] = True
-    found = measure_accuracy(labels, masks, answers)
-    assert found.image_auroc == 100 * image_auroc(labels, answers.scores)
-    assert found.pixel_auroc == 100 * pixel_auroc(masks, answers.maps)
-    assert found.au_pro == 100 * au_pro(masks, answers.maps)
-    assert found.pro_reference == 100 * pro_reference(masks, answers.maps)
-    assert measure_accuracy(labels, None, answers) == Accuracy(found.image_auroc)
-    assert measure_accuracy(labels * 0, None, answers) == Accuracy(None)
-
-
-def test_intervals_are_in_percent_and_those_of_drift_are_paired() -> None:
-    labels = np.repeat([0, 1], [20, 20])
-    ours, theirs = predictions(1, 40), predictions(2, 40)
-    found = image_auroc_interval(labels, ours.scores)
-    assert auroc_interval(labels, ours) == (100 * found[0], 100 * found[1])
-    paired = image_auroc_interval(labels, ours.scores, theirs.scores)
-    assert auroc_interval(labels, ours, theirs) == (100 * paired[0], 100 * paired[1])
-    assert auroc_interval(labels * 0, ours) == (None, None)
-
-
 def test_every_metric_must_keep_the_budget() -> None:
     reference = Accuracy(90.0, 98.0, 80.0, None)
     assert verdict(Accuracy(89.2, 98.0, 80.0, 12.0), reference, 0.99) == "pass"
@@ -105,6 +74,8 @@ def test_every_metric_must_keep_the_budget() -> None:
     assert verdict(Accuracy(89.2, 98.0, 80.0, 12.0), reference, 0.999) == "fail"
     assert verdict(Accuracy(95.0, 99.0, 85.0), reference, 1.0) == "pass"
     assert verdict(Accuracy(None), reference, 0.99) == "unmeasured"
+    # Average precision and F1 are shown, not judged.
+    assert verdict(Accuracy(90.0, pixel_ap=20.0), Accuracy(90.0, pixel_ap=60.0), 0.99) == "pass"
 
 
 def test_exactly_the_budget_is_kept() -> None:
@@ -121,28 +92,3 @@ def test_points_need_both_sides() -> None:
     assert points(97.5, 98.0) == -0.5
     assert points(None, 98.0) is None
     assert points(97.5, None) is None
-
-
-def test_figures_of_several_categories_are_the_mean_of_theirs() -> None:
-    """Scores of the second category all lie above the first's: over both together they would tell little."""
-    labels = np.array([0, 1, 0, 1, 0, 1])
-    scores = np.array([0.1, 0.2, 0.7, 0.6, 0.8, 0.9], np.float32)
-    answers = Predictions(np.repeat(scores, 16).reshape(6, 4, 4), scores, None)
-    categories = ["a", "a", "b", "b", "b", "b"]
-    masks = np.zeros((6, 4, 4), bool)
-    masks[labels == 1, 0] = True
-    whole = measure_accuracy(labels, masks, answers, categories)
-    parts = [
-        measure_accuracy(
-            labels[part], masks[part], Predictions(answers.maps[part], answers.scores[part], None)
-        )
-        for part in (slice(0, 2), slice(2, 6))
-    ]
-    assert whole.image_auroc == pytest.approx((100 + 50) / 2)
-    assert whole.pixel_auroc == pytest.approx(sum(part.pixel_auroc or 0 for part in parts) / 2)
-    assert whole.au_pro == pytest.approx(sum(part.au_pro or 0 for part in parts) / 2)
-    assert measure_accuracy(labels, masks, answers).image_auroc != pytest.approx(whole.image_auroc)
-    assert auroc_interval(labels, answers, categories=categories) == (None, None)
-    alone = labels.copy()
-    alone[:2] = 0
-    assert measure_accuracy(alone, None, answers, categories).image_auroc is None

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from realnet_edge.errors import ConfigError, DataError
-from realnet_edge.metrics import image_auroc, image_auroc_interval
+from realnet_edge.metrics import (
+    image_auroc,
+    image_auroc_interval,
+    image_average_precision,
+    image_f1_max,
+    image_precision_intervals,
+)
+from realnet_edge.metrics.resampling import Draws
 
 
 def sample(good: int, bad: int, seed: int, shift: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -69,3 +76,17 @@ def test_what_cannot_be() -> None:
         image_auroc_interval(labels, scores, scores[:-1])
     with pytest.raises(DataError, match="both classes"):
         image_auroc_interval(np.zeros(12), scores)
+
+
+def test_precision_and_f1_of_drawn_sets_are_those_of_their_images() -> None:
+    labels, scores = sample(10, 14, 7)
+    tied = np.round(scores, 1)
+    draws = Draws.of(labels == 1, resamples=100)
+    both = []
+    for counts in draws.counts:
+        images = np.repeat(np.arange(24), counts.astype(int))
+        precision = image_average_precision(labels[images], tied[images])
+        both.append([precision, image_f1_max(labels[images], tied[images])[0]])
+    expected = np.quantile(both, [0.025, 0.975], axis=0)
+    found = image_precision_intervals(labels, tied, resamples=100)
+    np.testing.assert_allclose(np.array(found).T, expected, atol=1e-12)

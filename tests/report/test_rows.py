@@ -19,7 +19,7 @@ from realnet_edge.report.rows import ResultRow
 def bare(row: ResultRow) -> ResultRow:
     """A row with nothing in the fields that may be empty."""
     optional: set[str] = {field.name for field in fields(row) if str(field.type).endswith("| None")}
-    assert len(optional) == 25
+    assert len(optional) == 49
     empty: dict[str, Any] = dict.fromkeys(optional)
     return replace(row, verdict="unmeasured", **empty)
 
