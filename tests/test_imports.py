@@ -149,6 +149,26 @@ def _modules_loaded_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
+def test_help_of_every_command_needs_no_torch() -> None:
+    """It is what shows how to install the rest."""
+    walk = """
+import click
+from click.testing import CliRunner
+from realnet_edge.cli.main import cli
+
+def commands(command, path):
+    yield path
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from commands(command.get_command(context, name), [*path, name])
+
+for path in commands(cli, []):
+    assert CliRunner().invoke(cli, [*path, "--help"]).exit_code == 0, path
+"""
+    assert not _modules_loaded_by(walk) & {*HEAVY, "triton"}
+
+
 @pytest.mark.parametrize("part", WITHOUT_TORCH)
 def test_part_loads_without_torch(part: str) -> None:
     loaded = _modules_loaded_by(f"import {PACKAGE}.{part}")

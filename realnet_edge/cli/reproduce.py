@@ -17,11 +17,11 @@ from realnet_edge.cli.options import (
     workspace_option,
 )
 from realnet_edge.cli.reproduce_images import reproduce_images
+from realnet_edge.cli.sia_option import sia_option
 from realnet_edge.cli.train_settings import settings_of
 from realnet_edge.config import CHECKPOINT_BY
 from realnet_edge.errors import ConfigError, RealnetEdgeError
 from realnet_edge.experiments.published import EXPERIMENTS
-from realnet_edge.experiments.settings import Settings
 from realnet_edge.presets import PRESETS, preset
 
 if TYPE_CHECKING:
@@ -85,11 +85,7 @@ def _weights(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of textures, such as DTD's images/; rows named DTD need it.",
 )
-@click.option(
-    "--sia",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of SIA images, or of a folder of them for each category; rows named SIA need it.",
-)
+@sia_option
 @click.option(
     "--weights",
     multiple=True,
@@ -132,7 +128,7 @@ def command(
     rows: tuple[str, ...],
     preset_name: str | None,
     textures: Path | None,
-    sia: Path | None,
+    sia: dict[str, Path],
     weights: dict[str, Path],
     inception: Path | None,
     lpips: Path | None,
@@ -163,6 +159,7 @@ def command(
     from realnet_edge.experiments.output import document, write_experiment
     from realnet_edge.experiments.place import Place
     from realnet_edge.experiments.plan import Request, make_plan
+    from realnet_edge.experiments.settings import Settings
 
     given = {key: value for key, value in changes.items() if value is not None}
     experiment = EXPERIMENTS[name]

@@ -24,6 +24,8 @@ RRS_MODES = ("max", "mean", "both", "none")
 # What a `Change.source` of these names stands for is the folder that the user gives.
 TEXTURES = "textures"
 SIA = "sia"
+# Strengths of SDAS that the paper compares (Table 5b), as `synth sample --strength` takes them.
+STRENGTHS = ("0", "0.1", "0.2", "0.1:0.2")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,8 @@ class Change:
     Attributes:
         source: anomaly source: "textures" or "sia", the user's folder of such, or a specification as
             `realnet_edge.synthesis.make_source` reads it.
+        strength: of the SIA images, as the paper names it, one of `STRENGTHS`; for source "sia" alone. Empty
+            takes the folder that is given without one.
         without_source: name of the one source that is left out; the weights of the others stay.
         noise, rotate: as in `SynthesisConfig`; None leaves them.
         selection: how channels become planes, as `ModelConfig.selection`.
@@ -55,10 +59,11 @@ class Change:
         align: as `Settings.align`; None leaves it.
 
     Raises:
-        ConfigError: no such mode, or a retention that belongs to none or is out of range.
+        ConfigError: no such mode or strength, or a retention that belongs to none or is out of range.
     """
 
     source: str = ""
+    strength: str = ""
     without_source: str = ""
     noise: float | None = None
     rotate: float | None = None
@@ -85,6 +90,10 @@ class Change:
     def __post_init__(self) -> None:
         if self.rrs not in ("", *RRS_MODES):
             raise ConfigError(f"rrs is {self.rrs!r}; valid: {', '.join(RRS_MODES)}, or empty.")
+        if self.strength not in (("", *STRENGTHS) if self.source == SIA else ("",)):
+            raise ConfigError(
+                f"strength is {self.strength!r}; valid: {', '.join(STRENGTHS)} with source {SIA}."
+            )
         chooses = self.rrs in ("max", "mean", "both")
         if chooses != (self.retention > 0) or not 0 <= self.retention <= 1:
             raise ConfigError(
@@ -149,7 +158,3 @@ class Experiment:
     of_images: bool = False
     preset: str = "paper"
     base: str = ""
-
-    @property
-    def runnable(self) -> tuple[Row, ...]:
-        return tuple(row for row in self.rows if row.change is not None)

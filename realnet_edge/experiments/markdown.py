@@ -58,7 +58,7 @@ def render(plan: Plan, summaries: Sequence[RowSummary], preset: str, failures: S
     """
     experiment = plan.experiment
     parts = [f"# {experiment.title}: {experiment.caption}", _metrics_line(plan)]
-    if experiment.runnable and plan.on_test_set:
+    if plan.on_test_set:
         parts.insert(1, f"**{TEST_SET_MARK}, as the paper's were: not how new parts will fare.**")
     if experiment.base:
         parts.insert(1, f"**{OWN_MARK}**")
@@ -78,8 +78,6 @@ def render(plan: Plan, summaries: Sequence[RowSummary], preset: str, failures: S
 def notes(plan: Plan, summaries: Sequence[RowSummary], preset: str) -> tuple[str, ...]:
     """What a reader must know before comparing, a sentence or two each."""
     experiment = plan.experiment
-    if not experiment.runnable:
-        return ("Nothing of this can be run with this package; the paper's figures stand alone.",)
     found = [*_choice(plan), _settings_line(plan.base, preset), *experiment.notes]
     if preset != "paper" and not experiment.base:
         found.append(f"Preset {preset} is another and smaller network than the paper's.")
@@ -132,8 +130,6 @@ def _settings_line(base: Settings, preset: str) -> str:
 def _metrics_line(plan: Plan) -> str:
     metrics = plan.experiment.metrics
     order = " / ".join(METRIC_LABELS[metric] for metric in metrics)
-    if not plan.experiment.runnable:
-        return f"Figures: {order}."
     regions = (
         "AU-PRO as MVTec AD defines it, up to a false-positive rate of 30%"
         if "au_pro" in metrics

@@ -138,7 +138,8 @@ class Request:
         base: the settings that rows change.
         seeds: one run each.
         textures: folder of textures such as DTD's images/, where the user has one.
-        sia: folder of SIA images, or of a folder of them for each category, where the user has one.
+        sia: folders of SIA images, or of a folder of them for each category, by their strength as `changed`
+            takes them.
         weights: files of backbones' weights by the backbones' names.
         checkpoint_by: one of `realnet_edge.config.CHECKPOINT_BY`; "test-set" is the paper's way.
         rows: names of the rows to run, the base row beside them; empty for all.
@@ -149,7 +150,7 @@ class Request:
     categories: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
     textures: Path | None = None
-    sia: Path | None = None
+    sia: Mapping[str, Path] = field(default_factory=dict)
     weights: Mapping[str, Path] = field(default_factory=dict)
     checkpoint_by: str = CHECKPOINT_BY[0]
     rows: tuple[str, ...] = ()
@@ -166,10 +167,9 @@ def make_plan(experiment: Experiment, request: Request) -> Plan:
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError(f"seeds are {list(seeds)}; valid: one or more whole numbers, each once.")
     wanted = wanted_rows(experiment, request)
-    # Nothing is wanted of the data where nothing can be run.
-    categories, skipped = usable_categories(experiment, request) if experiment.runnable else ((), ())
+    categories, skipped = usable_categories(experiment, request)
     trained = categories
-    if experiment.joined and categories:
+    if experiment.joined:
         trained = (join_categories(request.data, categories),)
     possible, unavailable = row_settings(experiment, request)
     runs: list[Run] = []
@@ -178,7 +178,7 @@ def make_plan(experiment: Experiment, request: Request) -> Plan:
         if experiment.base not in ("", row.name):
             # Its figures would be the base row's, and their difference of nought would look measured.
             own = [(category, told) for category, told in own if told != in_category(request.base, category)]
-        if trained and not own:
+        if not own:
             unavailable[row.name] = "the settings are so already"
         weights = request.weights.get(settings.model.backbone)
         runs += [

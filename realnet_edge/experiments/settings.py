@@ -55,19 +55,23 @@ class Settings:
         return dataclasses.replace(self, train=dataclasses.replace(self.train, seed=seed))
 
 
-def changed(base: Settings, change: Change, textures: Path | None, sia: Path | None = None) -> Settings:
+def changed(
+    base: Settings, change: Change, textures: Path | None, sia: Mapping[str, Path] | None = None
+) -> Settings:
     """The settings of a row.
 
     Args:
         base: what the row starts from.
         change: what it changes.
         textures: the user's folder of textures, such as DTD's images/.
-        sia: the user's folder of SIA images.
+        sia: the user's folders of SIA images by their strength, one of `STRENGTHS`; "" for that of rows that
+            ask for none.
 
     Raises:
         ConfigError: the change needs a folder, or does not fit the preset's network or image size.
     """
-    synthesis = _synthesis(base.synthesis, change, {TEXTURES: textures, SIA: sia})
+    folders = {TEXTURES: textures, SIA: (sia or {}).get(change.strength)}
+    synthesis = _synthesis(base.synthesis, change, folders)
     align = base.align if change.align is None else change.align
     return Settings(_model(base.model, change), synthesis, _train(base.train, change), align)
 
@@ -111,7 +115,7 @@ def _own(part: Part, category: CategoryData) -> Part:
 def _synthesis(base: SynthesisConfig, change: Change, folders: Mapping[str, Path | None]) -> SynthesisConfig:
     source = change.source or base.source
     if change.source in folders:
-        source = _folder_source(change.source, folders[change.source])
+        source = _folder_source(change.source, folders[change.source], change.strength)
     if change.without_source:
         source = _without(source, change.without_source)
     noise = base.noise if change.noise is None else change.noise
@@ -139,9 +143,12 @@ def _train(base: TrainConfig, change: Change) -> TrainConfig:
     )
 
 
-def _folder_source(name: str, given: Path | None) -> str:
+def _folder_source(name: str, given: Path | None, strength: str) -> str:
     if given is None:
-        raise ConfigError(f"it needs a folder of {_FOLDERS[name]}: give it with --{name}")
+        of_strength = (f" of strength {strength}", f" {strength}=FOLDER") if strength else ("", "")
+        raise ConfigError(
+            f"it needs a folder of {_FOLDERS[name]}{of_strength[0]}: give it with --{name}{of_strength[1]}"
+        )
     folder = given.resolve()
     if "," in str(folder):
         raise ConfigError(

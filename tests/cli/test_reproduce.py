@@ -115,7 +115,7 @@ def test_the_rest_reaches_the_request(asked: Any, tmp_path: Path) -> None:
     assert seen["experiment"].name == "table5a"
     assert (request.data, request.categories, request.seeds) == (tmp_path, ("a", "b"), (0, 5))
     assert request.base.model == PRESETS["demo"].model
-    assert (request.textures, request.sia) == (tmp_path, tmp_path / "..")
+    assert (request.textures, request.sia) == (tmp_path, {"": tmp_path / ".."})
     assert request.checkpoint_by == "validation"
     assert request.rows == ()
     assert asked("--row", "b", "--row", "a", "--row", "b")["request"].rows == ("b", "a")
@@ -201,21 +201,6 @@ def test_runs_that_fail_are_named_after_the_table_is_written(part: Path, tmp_pat
     text = (tmp_path / "ws/_reproduce/table1-demo.md").read_text(encoding="utf-8")
     assert "## Failed" in text
     assert "- CutPaste, part, seed 0: " in text
-
-
-def test_tables_without_runs_need_no_categories(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    arguments = [
-        "reproduce",
-        "table5b",
-        "--data",
-        str(tmp_path / "empty"),
-        "--workspace",
-        str(tmp_path / "ws"),
-    ]
-    result = CliRunner().invoke(cli, [*arguments, "--json"])
-    assert result.exit_code == 0, result.stderr
-    assert json.loads(result.stdout)["files"] == [str(tmp_path / "ws/_reproduce/table5b-paper.md")]
 
 
 def test_table_s6_measures_the_images_of_each_source(part: Path, tmp_path: Path) -> None:

@@ -62,7 +62,9 @@ def test_sia_images_are_those_of_the_category_where_the_folder_has_them(
     pair: Path, request_for: MakeRequest, tmp_path: Path
 ) -> None:
     (tmp_path / "cells").mkdir()
-    plan = make_plan(EXPERIMENTS["table3"], request_for(pair, categories=("cells", "panes"), sia=tmp_path))
+    plan = make_plan(
+        EXPERIMENTS["table3"], request_for(pair, categories=("cells", "panes"), sia={"": tmp_path})
+    )
     sources = {run.category.name: run.settings.synthesis.source for run in plan.runs if run.row.name == "sia"}
     assert sources == {"cells": f"sia={tmp_path / 'cells'}:1", "panes": f"sia={tmp_path}:1"}
     assert set(plan.unavailable) == {"dtd"}
@@ -114,10 +116,19 @@ def test_a_row_that_the_settings_do_not_allow_says_why(cells: CategoryData, requ
     assert {run.row.name for run in plan.runs} == {"efficientnet-b4"}
 
 
-def test_where_nothing_can_be_run_no_data_is_wanted(request_for: MakeRequest, tmp_path: Path) -> None:
-    plan = make_plan(EXPERIMENTS["table5b"], request_for(tmp_path))
-    assert plan.runs == plan.categories == plan.skipped == ()
-    assert len(plan.unavailable) == 4
+def test_rows_of_strengths_take_the_folder_of_their_own(
+    cells: CategoryData, request_for: MakeRequest, tmp_path: Path
+) -> None:
+    given = {"": tmp_path, "0": tmp_path / "none", "0.1:0.2": tmp_path / "both"}
+    (tmp_path / "both" / "cells").mkdir(parents=True)
+    plan = make_plan(EXPERIMENTS["table5b"], request_for(cells.root.parent, categories=("cells",), sia=given))
+    assert {run.row.name: run.settings.synthesis.source for run in plan.runs} == {
+        "strength-1": f"sia={tmp_path / 'none'}:1",
+        "strength-4": f"sia={tmp_path / 'both' / 'cells'}:1",
+    }
+    reason = plan.unavailable["strength-2"]
+    assert reason == "it needs a folder of SIA images of strength 0.1: give it with --sia 0.1=FOLDER"
+    assert set(plan.unavailable) == {"strength-2", "strength-3"}
 
 
 def test_an_ablation_leaves_out_what_changes_nothing_or_does_not_fit(

@@ -46,9 +46,10 @@ def test_every_row_makes_settings(experiment: Experiment, preset: str, tmp_path:
     base = settings_of(preset)
     if experiment.base and preset != experiment.preset:
         pytest.skip("one change at a time against its own preset; others may lack what a row leaves out")
-    for row in experiment.runnable:
-        assert row.change is not None
-        made = changed(base, row.change, tmp_path, tmp_path)
+    runnable = [row.change for row in experiment.rows if row.change is not None]
+    assert runnable
+    for change in runnable:
+        made = changed(base, change, tmp_path, {change.strength: tmp_path})
         assert made.train == base.train or experiment.base
 
 
@@ -229,7 +230,7 @@ def test_changes_that_do_not_fit_the_settings_are_refused() -> None:
 def test_sources_are_those_of_the_row(tmp_path: Path) -> None:
     base = settings_of("edge")
     sources = {
-        row.name: changed(base, row.change, tmp_path, tmp_path / "sia").synthesis.source
+        row.name: changed(base, row.change, tmp_path, {"": tmp_path / "sia"}).synthesis.source
         for row in EXPERIMENTS["table1"].rows
         if row.change is not None
     }
@@ -244,6 +245,12 @@ def test_sources_are_those_of_the_row(tmp_path: Path) -> None:
         changed(base, Change(source="textures"), None)
     with pytest.raises(ConfigError, match="--sia"):
         changed(base, Change(source="sia"), tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"strength is '0\.3'; valid: 0, 0\.1, 0\.2, 0\.1:0\.2 with source sia"
+    ):
+        Change(source="sia", strength="0.3")
+    with pytest.raises(ConfigError, match="with source sia"):
+        Change(source="nsa", strength="0.1")
     with pytest.raises(ConfigError, match="comma"):
         changed(base, Change(source="textures"), Path("/a,b"))
 
