@@ -31,7 +31,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "model": frozenset({"kernels"}),
     "metrics": frozenset(),
     "quality": frozenset({"model"}),
-    "training": frozenset({"kernels", "data", "synthesis", "model", "metrics"}),
+    "training": frozenset({"kernels", "data", "synthesis", "model", "metrics", "tile_advice"}),
     "diffusion": frozenset({"data", "synthesis", "model", "training"}),
     "bundle": frozenset(),
     # Of the kernels what launches those that were compiled beforehand.

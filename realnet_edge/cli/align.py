@@ -64,15 +64,24 @@ def with_alignment(
     """
     if wanted == OFF or (wanted is None and not by_default):
         return model, []
-    from realnet_edge.training.alignment_choice import aligned, look, reason_against, reason_for
+    from realnet_edge.training.alignment_choice import (
+        aligned,
+        look,
+        reason_against,
+        reason_for,
+        strip_advice,
+    )
 
     found = look(paths)
+    lines = []
     if wanted is None:
         if (reason := reason_against(model, found)) is not None:
             return model, [f"parts are not aligned: {reason}"]
-        reason = reason_for(model, found)
-        return aligned(model, found), [f"parts are aligned: {reason}; --align off leaves them as they lie"]
-    return aligned(model, found, wanted if isinstance(wanted, tuple) else None), []
+        lines.append(f"parts are aligned: {reason_for(model, found)}; --align off leaves them as they lie")
+    model = aligned(model, found, wanted if isinstance(wanted, tuple) else None)
+    if (advice := strip_advice(model, found)) is not None:
+        lines.append(advice)
+    return model, lines
 
 
 def refuse_tiles(wanted: Pair | str | None, tiles: Pair | str | None) -> None:

@@ -10,6 +10,7 @@ from realnet_edge.data.layouts import (
     GOOD,
     INNER_FOLDERS,
     Listing,
+    is_bare,
     layout_of,
     layouts_in_words,
     list_category,
@@ -227,6 +228,10 @@ def _category_folder(root: Path, category: str) -> Path:
     for place in (folder, root, root / _INNER_ROOT / category):
         if layout_of(place):
             return place
+    if is_bare(folder):
+        return folder
+    if is_bare(root) and not folder.is_dir() and not any(map(layout_of, list_folders(root))):
+        return root
     if folder.is_dir():
         raise DataError(
             f"{folder}: no known layout is there; {layouts_in_words()}. It holds: {some_of(folder)}."

@@ -46,6 +46,7 @@ _LAYOUTS = """what is looked for in a category folder is one of
   BTAD:          train/ok/, test/ok/, test/ko/, ground_truth/ko/<name>.png
   VisA:          Data/Images/{{Normal,Anomaly}}/, Data/Masks/Anomaly/ and ../split_csv/1cls.csv
   plain folders: good/, and if there are any: defect/ or defect/<kind>/, masks/ or masks/<kind>/
+  one folder:    images of good parts directly in it, the rest as in plain folders
 (test, defects and masks are optional; suffixes: {suffixes})"""
 
 
@@ -91,8 +92,17 @@ def layout_of(folder: Path) -> str | None:
     return "folder" if (folder / GOOD).is_dir() else None
 
 
+def is_bare(folder: Path) -> bool:
+    """Whether images lie directly in a folder that has no layout.
+
+    That makes it a category for who asks for it by name. A folder of any other images looks the same, so it
+    is none where categories are looked for.
+    """
+    return layout_of(folder) is None and bool(list_images(folder))
+
+
 def list_category(folder: Path) -> Listing:
-    """List a category's files; `folder` has a layout.
+    """List a category's files; `folder` has a layout, or images directly in it.
 
     Raises:
         DataError: there is no image to train on, or VisA's split file cannot be used.
@@ -108,7 +118,7 @@ def list_category(folder: Path) -> Listing:
         return Listing(layout, train, list_images(public / GOOD), kinds, masks, UNNAMED_DEFECT)
     if layout in ("mvtec", "btad"):
         return _list_test_split(folder, layout, GOOD if layout == "mvtec" else "ok")
-    return _list_plain(folder)
+    return _list_plain(folder, folder / GOOD if layout else folder)
 
 
 def list_images(folder: Path) -> tuple[Path, ...]:
@@ -147,8 +157,9 @@ def _list_test_split(folder: Path, layout: str, good: str) -> Listing:
     return Listing(layout, train, good_test, kinds, folder / "ground_truth", UNNAMED_DEFECT)
 
 
-def _list_plain(folder: Path) -> Listing:
-    good = _good_images(folder / GOOD)
+def _list_plain(folder: Path, images: Path) -> Listing:
+    """List a category whose images of good parts lie in `images`."""
+    good = _good_images(images)
     defect = folder / "defect"
     kinds = {UNNAMED_DEFECT: list_images(defect)}
     for path in list_folders(defect):

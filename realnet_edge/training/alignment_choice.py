@@ -13,6 +13,7 @@ The rule by which the preset `edge` aligns parts, looked at in up to 64 images. 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from realnet_edge.config.architecture import MAX_CELLS
 from realnet_edge.errors import DataError
 from realnet_edge.imaging import evenly_spread, load_image, preprocess
 from realnet_edge.model.alignment import PartAlignment
+from realnet_edge.tile_advice import FAR_SHRUNK, MOST_TILES, SHRUNK, VISIBLE
 from realnet_edge.training.fixture import Extent, enlargement, measure_parts, source_size, strip_size
 
 MAX_BORDER = 0.05
@@ -135,6 +137,37 @@ def reason_for(model: ModelConfig, found: Look) -> str:
         f"they stand free, {extent.elongation:.1f} times as long as wide, {lie}, and a strip shows them "
         f"{_gain(model, found):.2f} times as large"
     )
+
+
+def strip_advice(model: ModelConfig, found: Look) -> str | None:
+    """What to tell someone whose aligned parts lose too much on their way into the strip.
+
+    By the rule of `realnet_edge.tile_advice`: where parts of the image files are shrunk twice or more.
+
+    Args:
+        model: with its strip.
+        found: in the good images.
+    """
+    shrunk = _shrunk(found, model.align)
+    if shrunk < FAR_SHRUNK:
+        return None
+    wanted = min(MOST_TILES, shrunk / SHRUNK)
+    multiple = model.size_multiple
+    height, width = (multiple * math.ceil(wanted * length / multiple) for length in model.align)
+    left = _shrunk(found, (height, width))
+    cost = height * width / math.prod(model.align)
+    return (
+        f"parts are shrunk {shrunk:.1f} times in strips of {model.align[1]} x {model.align[0]}: defects "
+        f"narrower than about {math.ceil(VISIBLE * shrunk)} pixels of the image files hardly show. `--align "
+        f"{width}x{height}` shrinks them {left:.1f} times and keeps those of {math.ceil(VISIBLE * left)}; an "
+        f"image then takes about {cost:.0f} times as long."
+    )
+
+
+def _shrunk(found: Look, strip: tuple[int, ...]) -> float:
+    """How many pixels of the image files become one of a strip of this height and width."""
+    height, width = strip
+    return max(found.native) / max(found.seen) / enlargement(found.extent.size, (height, width))
 
 
 def _gain(model: ModelConfig, found: Look) -> float:

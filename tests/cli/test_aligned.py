@@ -12,7 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from realnet_edge.cli.align import with_alignment
 from realnet_edge.cli.main import cli
+from realnet_edge.data import load_category
+from realnet_edge.presets import preset
 
 NETWORK = """--backbone tf_efficientnet_lite0 --image-size 128 --taps 1 --planes 16 --widths 16 --rrs-max 8
     --rrs-mean 8 --group-width 0 --attention-limit 64 --align auto"""
@@ -116,6 +119,15 @@ def test_the_preview_shows_strips_and_the_check_says_that_there_will_be_some(
         "a threshold set on 9 held-out images guarantees a false-positive rate of 10.0%"
     )
     assert advice[1].endswith("takes 49, so about 200 more good images.")
+
+
+def test_small_strips_are_told_of_before_a_training(data: Path) -> None:
+    nails = load_category(data, "nails").train
+    edge = preset("edge").model
+    assert with_alignment(edge, (192, 384), False, nails)[1] == []
+    (said,) = with_alignment(edge, (64, 64), False, nails)[1]
+    assert said.startswith("parts are shrunk 2.")
+    assert "in strips of 64 x 64: defects narrower than" in said
 
 
 def test_strips_are_neither_cut_into_tiles_nor_turned_unsaid(data: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from realnet_edge.data import list_images, load_category
+from realnet_edge.data import category_folders, list_images, load_category
 from realnet_edge.errors import ConfigError, DataError
 
 Write = Callable[..., list[Path]]
@@ -51,6 +51,28 @@ def test_plain_folder_of_good_images_only(tmp_path: Path, write_images: Write) -
     write_images(tmp_path / "bolt" / "good", 30)
     bolt = load_category(tmp_path, "bolt")
     assert (bolt.layout, len(bolt.train), bolt.test) == ("folder", 30, ())
+
+
+def test_one_folder_of_images_is_a_category_for_who_names_it(tmp_path: Path, write_images: Write) -> None:
+    write_images(tmp_path / "bolt", 30)
+    bolt = load_category(tmp_path, "bolt")
+    assert (bolt.root, bolt.layout, len(bolt.train), bolt.test) == (tmp_path / "bolt", "folder", 30, ())
+    assert bolt.relative(bolt.train[0]) == "0.png"
+    assert load_category(tmp_path / "bolt", "bolt") == bolt
+    assert load_category(tmp_path / "bolt", "mine").root == tmp_path / "bolt"
+    # Nobody looks for categories among folders of images.
+    with pytest.raises(DataError, match="holds no category"):
+        category_folders(tmp_path)
+    write_images(tmp_path / "bolt" / "defect", 3)
+    bolt = load_category(tmp_path, "bolt")
+    assert (len(bolt.train), len(bolt.defects), bolt.own_split) == (20, 3, True)
+    # With a folder of good ones, what lies beside it is no part of the category.
+    write_images(tmp_path / "bolt" / "good", 31)
+    assert len(load_category(tmp_path, "bolt").train) == 21
+    # Images beside categories make no category of any name.
+    write_images(tmp_path, 2)
+    with pytest.raises(DataError, match="no category 'nut'"):
+        load_category(tmp_path, "nut")
 
 
 def test_plain_folder_with_defects_sets_good_images_aside(tmp_path: Path, write_images: Write) -> None:

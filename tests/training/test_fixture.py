@@ -19,7 +19,13 @@ from realnet_edge.errors import ConfigError, DataError
 from realnet_edge.model.alignment import PartAlignment
 from realnet_edge.presets import preset
 from realnet_edge.synthesis import ForegroundRule, MixtureSource, PatchSource, View
-from realnet_edge.training.alignment_choice import aligned, look, reason_against, reason_for
+from realnet_edge.training.alignment_choice import (
+    aligned,
+    look,
+    reason_against,
+    reason_for,
+    strip_advice,
+)
 from realnet_edge.training.fixture import (
     describe,
     fit_alignment,
@@ -186,6 +192,30 @@ def test_a_strip_that_is_given_and_one_that_the_network_cannot_take(tmp_path: Pa
         aligned(EDGE, found, (100, 256))
     with pytest.raises(DataError, match="cannot be aligned"):
         aligned(EDGE, look(files(tmp_path / "round", bars(TURNS, half=(40, 40), taper=1.0))))
+
+
+def test_parts_that_a_strip_shrinks_far_are_told_of(tmp_path: Path) -> None:
+    """A strip of 512 x 128 shows the bars 2.6 times as large as their images of 256 x 256 pixels."""
+    found = look(files(tmp_path, bars(TURNS)))
+    model = aligned(EDGE, found)
+    assert strip_advice(model, found) is None
+    # The same parts under a camera of 2,048 x 2,048 pixels: 8 / 2.6 is 3.
+    far = dataclasses.replace(found, native=(2048, 2048))
+    assert strip_advice(aligned(EDGE, far, (256, 1024)), far) is None
+    advice = strip_advice(model, far)
+    assert advice is not None
+    said = re.search(
+        r"shrunk ([\d.]+) times.* about (\d+) pixels.* `--align (\d+x\d+)` shrinks them ([\d.]+) times and "
+        r"keeps those of (\d+); .* about (\d+) times",
+        advice,
+    )
+    assert said is not None
+    shrunk, narrow, strip, left, kept, cost = said.groups()
+    assert (shrunk, narrow, left, kept) == ("3.0", "12", "1.4", "6")
+    width, height = map(int, strip.split("x"))
+    larger = aligned(EDGE, far, (height, width))
+    assert strip_advice(larger, far) is None
+    assert cost == f"{width * height / (512 * 128):.0f}"
 
 
 @pytest.mark.parametrize("source", ["cutpaste:1", "patches:1", "nsa:1", "bends:1", "textures"])
