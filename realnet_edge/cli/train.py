@@ -65,7 +65,12 @@ if TYPE_CHECKING:
 @click.option(
     "--taps", callback=read_numbers, metavar="N,N", help="Tapped feature maps, finest first; 0 is stride 2."
 )
-@click.option("--planes", callback=read_numbers, metavar="N,N", help="Channels that AFS keeps of each tap.")
+@click.option(
+    "--planes",
+    callback=read_numbers,
+    metavar="N,N",
+    help="Channels that AFS keeps of each tap; widths and RRS follow in proportion, unless they are given.",
+)
 @click.option(
     "--selection",
     type=click.Choice(SELECTIONS),

@@ -15,6 +15,8 @@ from PIL import Image
 from realnet_edge.cli.main import cli
 from realnet_edge.cli.train import command
 from realnet_edge.config import ModelConfig, SynthesisConfig, TrainConfig
+from realnet_edge.experiments.experiment import Change
+from realnet_edge.experiments.settings import Settings, changed
 from realnet_edge.files import write_json
 from realnet_edge.presets import PRESETS
 
@@ -54,7 +56,8 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 
 MODEL_OPTIONS = [
-    ("--planes", "8,16,24", {"planes": (8, 16, 24)}),
+    # Half of everything.
+    ("--planes", "8,16,24", {"planes": (8, 16, 24), "widths": (8, 16, 48), "rrs_max": 12, "rrs_mean": 12}),
     ("--widths", "16,16,24", {"widths": (16, 16, 24)}),
     ("--rrs-max", "5", {"rrs_max": 5}),
     ("--rrs-mean", "7", {"rrs_mean": 7}),
@@ -135,6 +138,19 @@ def test_another_backbone_brings_its_own_proportions(started: Any) -> None:
     assert started("--taps", "1,2")["model"].taps == (1, 2)
     grouped = started("--backbone", "resnet18", "--architecture", "C")["model"]
     assert grouped == ModelConfig.for_backbone("resnet18", blocks=(2, 2), **kept)
+
+
+def test_half_the_planes_make_half_the_published_network(started: Any) -> None:
+    """As the paper halves it (Table S4), and as `reproduce` does."""
+    halves = ("--preset", "paper", "--planes", "128,256,256,128")
+    paper = PRESETS["paper"].model
+    expected = changed(Settings(paper, SynthesisConfig(), TrainConfig()), Change(halve=True), None).model
+    assert expected.widths == (64, 128, 128, 64)
+    assert started(*halves)["model"] == expected
+    given = started(*halves, "--widths", "128,256,256,128", "--rrs-max", "9")["model"]
+    assert given == dataclasses.replace(expected, widths=(128, 256, 256, 128), rrs_max=9)
+    grouped = started(*halves, "--architecture", "B")["model"]
+    assert (grouped.blocks, grouped.widths) == ((4,), (384,))
 
 
 def test_tiles_by_number_and_from_the_images(started: Any, tmp_path: Path) -> None:

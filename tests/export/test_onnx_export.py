@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
+from realnet_edge.config import ModelConfig
 from realnet_edge.errors import ExportError
 from realnet_edge.export import EngineGraph, ExportReport, onnx_from_checkpoint
 from realnet_edge.export.parity import check_parity, first_apart, stage_differences
@@ -20,6 +22,7 @@ from realnet_edge.export.report import read_report
 from realnet_edge.model.checkpoint import Checkpoint
 
 Images = npt.NDArray[np.uint8]
+SIZE = 128
 
 
 def test_parity_holds_on_real_images_alone_and_in_a_batch(
@@ -28,6 +31,39 @@ def test_parity_holds_on_real_images_alone_and_in_a_batch(
     _, report = exported
     assert [found.batch for found in report.parity] == [1, len(images)]
     assert all(0 < found.map_max_abs <= 1e-4 for found in report.parity)
+
+
+@pytest.mark.parametrize(("by_max", "by_mean", "order"), [(6, 0, "plane"), (0, 6, "score")])
+def test_rrs_by_one_mode_alone(
+    by_max: int,
+    by_mean: int,
+    order: str,
+    images: Images,
+    settle: Callable[[ModelConfig, Images, Path], Checkpoint],
+    tmp_path: Path,
+) -> None:
+    """As the paper compares them (Figure 5): the mode is the one asked for, in network and graph."""
+    config = ModelConfig.for_backbone(
+        "tf_efficientnet_lite0",
+        image_size=SIZE,
+        taps=(1,),
+        planes=(16,),
+        widths=(16,),
+        rrs_max=by_max,
+        rrs_mean=by_mean,
+        rrs_order=order,
+    )
+    checkpoint = settle(config, images, tmp_path)
+    model = checkpoint.model
+    with torch.no_grad():
+        output = model(model.inputs(torch.from_numpy(images)))
+        residual = model.rrs.norm((output.selected[0] - output.reconstructed[0]).square())
+    strength = residual.amax(dim=(2, 3)) if by_max else residual.mean(dim=(2, 3))
+    chosen = strength.topk(6, dim=1).indices
+    assert torch.equal(output.rrs_indices.sort(dim=1).values, chosen.sort(dim=1).values)
+
+    report = onnx_from_checkpoint(checkpoint, tmp_path / "onnx" / "model.onnx", images)
+    assert all(found.map_max_abs <= 1e-4 and found.rank_swaps == 0 for found in report.parity)
 
 
 def test_maps_of_the_fixture_are_not_flat(checkpoint: Checkpoint, images: Images) -> None:
