@@ -15,6 +15,8 @@ CHECKPOINT_DOCUMENT = "checkpoint.json"
 # Beside the categories; a leading dot keeps it from being taken for one.
 TIMING_CACHES = ".tensorrt"
 KERNELS = ".kernels"
+# The name that all categories of a folder have together, as what one model inspects.
+ALL = "all"
 _CATEGORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

@@ -166,7 +166,8 @@ def commands(command, path):
 for path in commands(cli, []):
     assert CliRunner().invoke(cli, [*path, "--help"]).exit_code == 0, path
 """
-    assert not _modules_loaded_by(walk) & {*HEAVY, "triton"}
+    # Nor what reads images: half a second.
+    assert not _modules_loaded_by(walk) & {*HEAVY, "triton", "cv2"}
 
 
 @pytest.mark.parametrize("part", WITHOUT_TORCH)

@@ -9,11 +9,11 @@ import click
 from realnet_edge.cli.options import adding
 from realnet_edge.config import DEVICES, PRECISIONS
 from realnet_edge.config.diffusion import DDIM_VARIANCES, SAMPLERS, SamplerConfig
+from realnet_edge.workspace import ALL, Workspace
 
 if TYPE_CHECKING:
     from realnet_edge.diffusion.checkpoint import ClassifierCheckpoint, DiffusionCheckpoint
     from realnet_edge.diffusion.sampling import Sampler
-    from realnet_edge.workspace import Workspace
 
 
 _SAMPLING = (
@@ -61,7 +61,6 @@ sampling_options = adding(_SAMPLING)
 def open_model(workspace: Workspace, category: str) -> tuple[DiffusionCheckpoint, int]:
     """The category's own model, or the one of all categories, and where the category stands in it."""
     from realnet_edge.cli.training_packages import need_training_packages
-    from realnet_edge.data.category import ALL
     from realnet_edge.errors import CheckpointError
 
     need_training_packages("synth sample", "diffusers")
@@ -87,7 +86,6 @@ def open_classifier(workspace: Workspace, guidance: float) -> ClassifierCheckpoi
     """The workspace's classifier where guidance is asked for, else None."""
     if guidance == 0:
         return None
-    from realnet_edge.data.category import ALL
     from realnet_edge.diffusion.checkpoint import CLASSIFIER
 
     return CLASSIFIER.load(workspace.category(ALL).classifier.checkpoint)

@@ -18,8 +18,8 @@ from realnet_edge.cli.noised_training import (
     training_listeners,
 )
 from realnet_edge.cli.options import data_option, json_option, workspace_option
-from realnet_edge.data.category import ALL
 from realnet_edge.diffusion.presets import CLASSIFIER_PRESETS
+from realnet_edge.workspace import ALL, Workspace
 
 
 @click.command("classifier")
@@ -60,7 +60,6 @@ def command(
     from realnet_edge.cli.training_packages import need_training_packages
     from realnet_edge.data import load_categories, make_splits
     from realnet_edge.diffusion.advice import refuse_one_category
-    from realnet_edge.workspace import Workspace
 
     refuse_contradiction(resume, overwrite)
     paths = Workspace(workspace).category(ALL).classifier

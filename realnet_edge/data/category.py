@@ -20,10 +20,8 @@ from realnet_edge.data.layouts import (
 from realnet_edge.data.masks import match_masks
 from realnet_edge.data.recognition import Recognition, found_counts, recognise
 from realnet_edge.errors import DataError
-from realnet_edge.workspace import Workspace
+from realnet_edge.workspace import ALL, Workspace
 
-# The name that all categories of a folder have together, as what one model inspects.
-ALL = "all"
 # VisA's copy in MVTec layout lies one folder deeper than it is unpacked or made.
 _INNER_ROOT = "1cls"
 
