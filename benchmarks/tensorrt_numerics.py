@@ -77,7 +77,7 @@ def row(
     drift = measure_drift(found, reference, None)
     low, high = image_auroc_interval(tests.labels, found.scores, reference.scores)
     narrow, left = inspect_qdq(graph, OP_TYPES)
-    rounded = {name: _rounded(getattr(own, name)) for name in JUDGED}
+    rounded = {metric: _rounded(getattr(own, metric)) for metric in JUDGED}
     return {
         "precision": name,
         "images": len(tests.samples),

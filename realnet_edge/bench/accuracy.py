@@ -92,7 +92,7 @@ def measure_accuracy(
     return Accuracy(**{name: None if share is None else 100.0 * share for name, share in found.items()})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """Answers of one engine, ready for thousands of drawn test sets.
 
@@ -118,7 +118,7 @@ class Evidence:
             return None
         pixels = None
         if masks is not None and masks.any():
-            pixels = PixelCounts(masks, predictions.maps)
+            pixels = PixelCounts(masks, predictions.maps, labels)
         return cls(labels, predictions, pixels)
 
     def intervals(self) -> dict[str, float]:

@@ -69,7 +69,7 @@ def assemble(measured: Sequence[Measured], scene: Scene, reference: Reference) -
     labels = scene.test.labels
     expected = reference.accuracy
     theirs = None
-    if reference.predictions is not None:
+    if reference.predictions is not None and any(item.subject.backend != PYTORCH for item in measured):
         theirs = Evidence.of(labels, masks, reference.predictions, scene.test.categories)
     evaluations = []
     for item in measured:

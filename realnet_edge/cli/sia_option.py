@@ -17,9 +17,9 @@ def read_sia(
     for value in values:
         strength, equals, rest = value.partition("=")
         # A folder's own name may have an equals sign in it.
-        if not equals or strength not in STRENGTHS:
+        if not equals or strength not in STRENGTHS or Path(value).is_dir():
             strength, rest = "", value
-        if not Path(rest).is_dir():
+        if not rest or not Path(rest).is_dir():
             raise click.BadParameter(
                 f"{rest!r} is no folder. Give FOLDER or STRENGTH=FOLDER, of {', '.join(STRENGTHS)}."
             )

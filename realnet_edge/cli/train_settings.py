@@ -69,7 +69,7 @@ def _model_config(base: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
     backbone = changes.get("backbone", base.backbone)
     same_taps = backbone == base.backbone and "taps" not in changes
     if same_taps and "planes" in changes:
-        base = _in_proportion(base, changes["planes"])
+        base = base.with_planes(changes["planes"])
     if "blocks" in changes:
         known = base.taps if same_taps else BACKBONES[backbone].default_taps
         blocks = _blocks(changes["blocks"], len(changes.get("taps", known)))
@@ -93,25 +93,6 @@ def _model_config(base: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
     )
     settings = {**{key: getattr(base, key) for key in kept}, **changes}
     return ModelConfig.for_backbone(**{**settings, "backbone": backbone})
-
-
-def _in_proportion(base: ModelConfig, planes: tuple[int, ...]) -> ModelConfig:
-    """The preset's model with other planes, and with widths and RRS in the same proportion to them.
-
-    Half of all planes is then half a network in all its parts, as in the paper's ablation (Table S4).
-    """
-    if len(planes) != len(base.planes) or min(planes) < 1:
-        # Not valid, as the configuration will say.
-        return base
-    ratios = [new / old for new, old in zip(planes, base.planes, strict=True)]
-    share = sum(planes) / sum(base.planes)
-    return dataclasses.replace(
-        base,
-        planes=planes,
-        widths=tuple(max(8, round(w * r / 8) * 8) for w, r in zip(base.widths, ratios, strict=True)),
-        rrs_max=max(1, round(share * base.rrs_max)),
-        rrs_mean=max(1, round(share * base.rrs_mean)),
-    )
 
 
 def _blocks(architecture: str, taps: int) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -227,6 +228,31 @@ class ModelConfig:
     def block_strides(self) -> tuple[int, ...]:
         """Stride of each block in input pixels: that of its finest tap."""
         return tuple(strides[0] for strides in self.grouped(self.strides))
+
+    def with_planes(self, planes: tuple[int, ...]) -> ModelConfig:
+        """The same network with other planes, and with widths and RRS in the proportion they had to them.
+
+        Half of all planes is then half a network in all its parts, as in the paper's ablation (Table S4).
+        Widths stay multiples of 8, and a mode of RRS that was used stays in use.
+
+        Raises:
+            ConfigError: not one number a tap, or one that a tap does not have.
+        """
+        require(len(planes) == len(self.planes), "planes", planes, f"{len(self.planes)} numbers, one a tap")
+        before, after = self.block_planes, [sum(block) for block in self.grouped(planes)]
+        blocks = zip(self.widths, after, before, strict=True)
+        # 0 stays 0: a mode that is left out.
+        kept = [
+            max(min(mode, 1), mode * sum(planes) // sum(self.planes))
+            for mode in (self.rrs_max, self.rrs_mean)
+        ]
+        return dataclasses.replace(
+            self,
+            planes=planes,
+            widths=tuple(max(8, width * new // old // 8 * 8) for width, new, old in blocks),
+            rrs_max=kept[0],
+            rrs_mean=kept[1],
+        )
 
     @classmethod
     def for_backbone(cls, backbone: str, **changes: Any) -> ModelConfig:

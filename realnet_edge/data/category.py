@@ -226,10 +226,10 @@ def _category_folder(root: Path, category: str) -> Path:
     for place in (folder, root, root / _INNER_ROOT / category):
         if layout_of(place):
             return place
-    if is_bare(folder):
-        return folder
-    if is_bare(root) and not folder.is_dir() and not any(map(layout_of, list_folders(root))):
-        return root
+    # Its own folder goes by its own name alone: any other may be a slip of the pen.
+    for place in (folder, root):
+        if place.absolute().name == category and is_bare(place):
+            return place
     if folder.is_dir():
         raise DataError(
             f"{folder}: no known layout is there; {layouts_in_words()}. It holds: {some_of(folder)}."

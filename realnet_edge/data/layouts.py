@@ -40,6 +40,8 @@ TEST_FOLDERS = {
 INNER_FOLDERS = frozenset(
     {GOOD, "ok", "defect", "masks", "train", "test", "validation", "test_public", "ground_truth", "Data"}
 )
+# Those of them that a whole category has more of: without the rest the copy is a partial one.
+_SPLIT_FOLDERS = INNER_FOLDERS - {"defect", "masks"}
 _LAYOUTS = """what is looked for in a category folder is one of
   MVTec layout:  train/good/, test/good/, test/<kind>/, ground_truth/<kind>/<name>_mask.png
   MVTec AD 2:    train/good/, validation/good/, test_public/{{good,bad}}/, test_public/ground_truth/bad/
@@ -93,12 +95,16 @@ def layout_of(folder: Path) -> str | None:
 
 
 def is_bare(folder: Path) -> bool:
-    """Whether images lie directly in a folder that has no layout.
+    """Whether a folder is nothing but images of good parts, with defects and masks of them in it or not.
 
     That makes it a category for who asks for it by name. A folder of any other images looks the same, so it
-    is none where categories are looked for.
+    is none where categories are looked for; and folders that belong to a layout, or lie in such a one, hold
+    defects or masks as well as good parts.
     """
-    return layout_of(folder) is None and bool(list_images(folder))
+    where = folder.absolute()
+    if {where.name, where.parent.name} & INNER_FOLDERS or layout_of(folder) is not None:
+        return False
+    return bool(list_images(folder)) and not any((folder / name).is_dir() for name in _SPLIT_FOLDERS)
 
 
 def list_category(folder: Path) -> Listing:

@@ -167,6 +167,8 @@ def _model(base: ModelConfig, change: Change) -> ModelConfig:
             if field.name not in _OF_BACKBONE
         }
         model = ModelConfig.for_backbone(change.backbone, **kept, planes=change.planes)
+    if change.halve:
+        model = model.with_planes(tuple(max(1, planes // 2) for planes in model.planes))
     changes: dict[str, Any] = _resized(model, change.image_size or model.image_size * change.scale)
     for name in ("selection", "rrs_order"):
         if value := getattr(change, name):
@@ -178,8 +180,6 @@ def _model(base: ModelConfig, change: Change) -> ModelConfig:
     if change.widen != 1:
         widths = (math.ceil(width * change.widen / _LEAST_WIDTH) * _LEAST_WIDTH for width in model.widths)
         changes["widths"] = tuple(widths)
-    if change.halve:
-        changes |= _halved(model)
     if change.architecture:
         blocks = blocks_of(change.architecture, len(model.taps))
         # A block is as wide as its taps' own U-Nets were together.
@@ -206,16 +206,6 @@ def _coarser(model: ModelConfig) -> dict[str, Any]:
         "widths": model.widths[1:],
         "rrs_max": round(share * model.rrs_max),
         "rrs_mean": round(share * model.rrs_mean),
-    }
-
-
-def _halved(model: ModelConfig) -> dict[str, Any]:
-    """Half of what grows with the planes; a U-Net's width stays a multiple of 8."""
-    return {
-        "planes": tuple(max(1, planes // 2) for planes in model.planes),
-        "widths": tuple(max(_LEAST_WIDTH, width // 2 // 8 * 8) for width in model.widths),
-        "rrs_max": model.rrs_max // 2,
-        "rrs_mean": model.rrs_mean // 2,
     }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realnet_edge.metrics.checks import Bools, Floats, labels_and_scores
-from realnet_edge.metrics.resampling import LEVEL, RESAMPLES, Draws, Interval
+from realnet_edge.metrics.resampling import LEVEL, RESAMPLES, Interval, draw_test_sets, interval
 
 
 def image_auroc_interval(
@@ -39,13 +39,13 @@ def image_auroc_interval(
         ConfigError: level or resamples out of range.
     """
     defects, values = labels_and_scores(labels, scores)
-    draws = Draws.of(defects, level, resamples, seed)
+    counts = draw_test_sets(defects, resamples, seed)
     won = _won(defects, values)
     if reference is not None:
         won = won - _won(*labels_and_scores(labels, reference))
     # An AUROC is a mean over pairs, so how often its images are drawn weighs each pair.
-    bad, good = draws.counts[:, defects], draws.counts[:, ~defects]
-    return draws.interval(np.einsum("bi,bi->b", bad @ won, good) / won.size)
+    bad, good = counts[:, defects], counts[:, ~defects]
+    return interval(np.einsum("bi,bi->b", bad @ won, good) / won.size, level)
 
 
 def image_precision_intervals(
@@ -61,9 +61,8 @@ def image_precision_intervals(
     Args and errors as `image_auroc_interval`. The best threshold is sought in every resample anew.
     """
     defects, values = labels_and_scores(labels, scores)
-    draws = Draws.of(defects, level, resamples, seed)
     order = np.argsort(-values, kind="stable")
-    counts, flags = draws.counts[:, order], defects[order]
+    counts, flags = draw_test_sets(defects, resamples, seed)[:, order], defects[order]
     # Images of equal score are called together: sums stand where the last of them is.
     last = np.append(np.flatnonzero(np.diff(values[order])), len(order) - 1)
     found = np.cumsum(counts * flags, axis=1)[:, last]
@@ -72,7 +71,7 @@ def image_precision_intervals(
     total = found[:, -1:]
     precision = (found / np.maximum(called, 1.0) * gained).sum(axis=1) / total[:, 0]
     best = (2.0 * found / (called + total)).max(axis=1)
-    return draws.interval(precision), draws.interval(best)
+    return interval(precision, level), interval(best, level)
 
 
 def _won(defects: Bools, values: Floats) -> npt.NDArray[np.float64]:

@@ -25,10 +25,13 @@ _BINS = 2 * _MIDDLE + 1
 
 
 def _left_edges() -> npt.NDArray[np.float64]:
-    """(_BINS,) the lowest value of each bin; ascending from 0."""
+    """(_BINS,) the lowest float32 of each bin; ascending from 0."""
     low = (np.arange(_MIDDLE + 1, dtype=np.int32) << _DROPPED).view(np.float32).astype(np.float64)
-    # Bin _MIDDLE + k is mirrored, and so open at its lower end.
-    return np.append(low, np.nextafter(1.0 - low[-1:0:-1], 1.0))
+    # Bins above the middle one are mirrored, and so open at their lower ends.
+    ends = 1.0 - low[-1:0:-1]
+    inside = ends.astype(np.float32)
+    inside = np.where(inside > ends, inside, np.nextafter(inside, np.float32(2.0)))
+    return np.append(low, np.minimum(inside, 1.0).astype(np.float64))
 
 
 _LEFT_EDGES = _left_edges()

@@ -1,60 +1,44 @@
-"""Reading an official checkpoint's pickle: tensors and plain values come out, nothing else is ever called."""
+"""Reading an official checkpoint's pickle: tensors and plain values come out, nothing else is ever called.
+
+PyTorch's restricted unpickler does it, which follows no instruction but those that make tensors and plain
+values. What is added here is what the official training stores beside them: settings and a metric.
+"""
 
 from __future__ import annotations
 
-import collections
-import pickle
+import codecs
+import re
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, BinaryIO
+from typing import Any
 
+import numpy as np
 import torch
 
 from realnet_edge.errors import CheckpointError
 
-# What tensors and NumPy's numbers are made with. None of it opens, imports or runs anything.
-_HARMLESS = {
-    "torch._utils": {"_rebuild_tensor_v2", "_rebuild_parameter"},
-    "torch.serialization": {"_get_layout"},
-    "torch": {"device", "Size"},
-    "numpy": {"dtype"},
-    "numpy.core.multiarray": {"scalar"},
-    "numpy._core.multiarray": {"scalar"},
-    # How pickles of Python 2's protocols write bytes.
-    "_codecs": {"encode"},
-}
-
-# How a zip file of one part begins.
-_ARCHIVE = b"PK\x03\x04"
-
-
-class _PlainDict(dict[str, Any]):
-    """Stands in for `easydict.EasyDict`, which the official code keeps its settings in."""
-
-    def __setstate__(self, _state: object) -> None:
-        """The same entries once more, as attributes."""
-
-
-class _Unpickler(pickle.Unpickler):
-    """Refuses every global that is not on the list; torch adds its storages before it asks."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("collections", "OrderedDict"):
-            return collections.OrderedDict
-        if (module, name) == ("easydict", "EasyDict"):
-            return _PlainDict
-        if name in _HARMLESS.get(module, ()):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which weights have no use for")
-
-
-def _load(file: BinaryIO, **options: Any) -> Any:
-    return _Unpickler(file, **options).load()
-
-
-# What `torch.load` looks up in a pickle module; `load` for files from before PyTorch 1.6.
-_MODULE = SimpleNamespace(
-    Unpickler=_Unpickler, UnpicklingError=pickle.UnpicklingError, load=_load, __name__=__name__
+# How NumPy's numbers are pickled, whichever of its versions did it.
+_make_scalar: Callable[..., Any] = np.float64(0.0).__reduce__()[0]
+_ALLOWED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    # The official code's settings; its pickle sets entries, and the same ones as attributes.
+    (OrderedDict, "easydict.EasyDict"),
+    (_make_scalar, "numpy.core.multiarray.scalar"),
+    (_make_scalar, "numpy._core.multiarray.scalar"),
+    (np.dtype, "numpy.dtype"),
+    *(type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int32, np.int64)),
+    # How protocol 2 writes a number's bytes.
+    (codecs.encode, "_codecs.encode"),
+]
+# PyTorch's messages recommend to switch the restrictions off; what is wrong is in some of their words.
+_REASONS = (
+    (r"GLOBAL (\S+)", "it asks for {}, which weights have no use for"),
+    (r"TorchScript", "it is a TorchScript program, which runs code where it is loaded"),
+    (r"legacy \.tar", "it is a tar file, as PyTorch wrote them before 0.1.10"),
+    (r"WeightsUnpickler error: (.+)", "{}"),
+    (r"(?s).*weights_only.*", "it is no file of torch.save"),
+    (r"(.+)", "{}"),
 )
 
 
@@ -68,28 +52,25 @@ def read_pickle(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file.")
     try:
-        _refuse_programs(path)
-        document = torch.load(path, map_location="cpu", weights_only=False, pickle_module=_MODULE)
+        with torch.serialization.safe_globals(_ALLOWED), warnings.catch_warnings():
+            # That a TorchScript program was met is said below, in our words.
+            warnings.simplefilter("ignore", UserWarning)
+            document = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # A damaged zip, a foreign format and a refused global raise a dozen kinds of error.
         raise CheckpointError(
-            f"{path}: not read ({error}). Give a checkpoint as RealNet's own training saves it: tensors and "
-            "plain values in a file of torch.save."
+            f"{path}: not read ({_reason(error)}). Give a checkpoint as RealNet's own training saves it: "
+            "tensors and plain values in a file of torch.save."
         ) from error
     if not isinstance(document, dict):
         raise CheckpointError(f"{path}: holds a {type(document).__name__}, expected a dictionary.")
     return document
 
 
-def _refuse_programs(path: Path) -> None:
-    """Refuse TorchScript archives, which `torch.load` hands to an interpreter without asking the unpickler.
-
-    The beginning of the file and PyTorch's own reader decide, as they do there.
-
-    Raises:
-        pickle.UnpicklingError: it is one.
-    """
-    with path.open("rb") as file:
-        is_archive = file.read(len(_ARCHIVE)) == _ARCHIVE
-    if is_archive and "constants.pkl" in torch._C.PyTorchFileReader(str(path)).get_all_records():
-        raise pickle.UnpicklingError("it is a TorchScript program, which runs code where it is loaded")
+def _reason(error: Exception) -> str:
+    """What is wrong with the file, without advice to read it all the same."""
+    text = str(error)
+    for pattern, reason in _REASONS:
+        if (found := re.search(pattern, text)) is not None:
+            return reason.format(*found.groups())
+    return type(error).__name__

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +25,7 @@ from realnet_edge.metrics import (
     pro_reference,
 )
 from realnet_edge.model import image_score
-from realnet_edge.report.rows import COLUMNS
+from realnet_edge.report.rows import COLUMNS, ResultRow
 
 LABELS = np.repeat([0, 1], [20, 20])
 
@@ -81,7 +83,7 @@ def test_intervals_are_in_percent_by_the_names_of_a_row(masks: np.ndarray) -> No
     assert evidence is not None
     found = evidence.intervals()
     precision, f1 = image_precision_intervals(LABELS, answers.scores)
-    pixel = pixel_intervals(PixelCounts(masks, answers.maps))
+    pixel = pixel_intervals(PixelCounts(masks, answers.maps, LABELS))
     assert pixel.pro_reference is not None
     for name, ends in {
         "image_auroc": image_auroc_interval(LABELS, answers.scores),
@@ -104,6 +106,18 @@ def test_intervals_are_in_percent_by_the_names_of_a_row(masks: np.ndarray) -> No
     }
 
 
+def test_intervals_of_a_perfect_engine_fit_a_row(masks: np.ndarray) -> None:
+    row = ResultRow("part", "openvino", "int8", "int8", "a processor", "", 1, 40, 1.0, 1.0, 1.0, 1000.0)
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        maps = (0.1 * rng.random(masks.shape) + 0.8 * masks).astype(np.float32)
+        evidence = Evidence.of(LABELS, masks, Predictions(maps, maps.max(axis=(1, 2)), None))
+        assert evidence is not None
+        found = evidence.intervals()
+        assert (found["au_pro_high"], found["image_auroc_low"]) == (100, 100)
+        assert replace(row, **found).au_pro_high == 100
+
+
 def test_intervals_of_drift_are_paired(masks: np.ndarray) -> None:
     ours, theirs = predictions(1), predictions(2)
     evidence, reference = Evidence.of(LABELS, masks, ours), Evidence.of(LABELS, masks, theirs)
@@ -111,7 +125,7 @@ def test_intervals_of_drift_are_paired(masks: np.ndarray) -> None:
     assert reference is not None
     found = evidence.drift_intervals(reference)
     image = image_auroc_interval(LABELS, ours.scores, theirs.scores)
-    pixel = pixel_intervals(PixelCounts(masks, ours.maps), PixelCounts(masks, theirs.maps))
+    pixel = pixel_intervals(PixelCounts(masks, ours.maps, LABELS), PixelCounts(masks, theirs.maps, LABELS))
     assert list(found.values()) == percent(*image, *pixel.pixel_auroc, *pixel.au_pro)
     assert set(found) <= set(COLUMNS)
     assert all(end == 0 for end in evidence.drift_intervals(evidence).values())

@@ -48,6 +48,11 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     code, text = call(f"0.4={tmp_path}")
     assert code == 2
     assert "STRENGTH=FOLDER, of 0, 0.1, 0.2, 0.1:0.2" in text
+    # As from a variable that is not set.
+    for empty in ("", "0.1="):
+        code, text = call(empty)
+        assert code == 2
+        assert "'' is no folder" in text
     code, text = call(f"0.1={tmp_path}", f"0.1={tmp_path}")
     assert "second folder for the same rows" in text
     assert code == 2

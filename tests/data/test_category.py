@@ -54,25 +54,51 @@ def test_plain_folder_of_good_images_only(tmp_path: Path, write_images: Write) -
 
 
 def test_one_folder_of_images_is_a_category_for_who_names_it(tmp_path: Path, write_images: Write) -> None:
-    write_images(tmp_path / "bolt", 30)
+    folder = tmp_path / "bolt"
+    write_images(folder, 30)
     bolt = load_category(tmp_path, "bolt")
-    assert (bolt.root, bolt.layout, len(bolt.train), bolt.test) == (tmp_path / "bolt", "folder", 30, ())
+    assert (bolt.root, bolt.layout, len(bolt.train), bolt.test) == (folder, "folder", 30, ())
     assert bolt.relative(bolt.train[0]) == "0.png"
-    assert load_category(tmp_path / "bolt", "bolt") == bolt
-    assert load_category(tmp_path / "bolt", "mine").root == tmp_path / "bolt"
     # Nobody looks for categories among folders of images.
     with pytest.raises(DataError, match="holds no category"):
         category_folders(tmp_path)
-    write_images(tmp_path / "bolt" / "defect", 3)
+    write_images(folder / "defect", 3)
+    write_images(tmp_path / "bolt" / "old" / "good", 2)
     bolt = load_category(tmp_path, "bolt")
     assert (len(bolt.train), len(bolt.defects), bolt.own_split) == (20, 3, True)
+    # What a checkpoint records is this folder, and it is found there again.
+    assert load_category(folder, "bolt") == bolt
     # With a folder of good ones, what lies beside it is no part of the category.
-    write_images(tmp_path / "bolt" / "good", 31)
+    write_images(folder / "good", 31)
     assert len(load_category(tmp_path, "bolt").train) == 21
-    # Images beside categories make no category of any name.
-    write_images(tmp_path, 2)
-    with pytest.raises(DataError, match="no category 'nut'"):
-        load_category(tmp_path, "nut")
+
+
+@pytest.mark.parametrize(
+    ("root", "category"),
+    [
+        ("parts", "blot"),
+        ("parts/bolt", "blot"),
+        ("parts/bolt", "defect"),
+        ("parts/bolt", "masks"),
+        ("parts/bolt/defect", "dent"),
+        ("nut/test", "bent"),
+        ("nut/test/bent", "bent"),
+        ("nut/test/bent", "nut"),
+        (".", "nut"),
+    ],
+)
+def test_folders_of_other_images_are_no_categories(
+    root: str, category: str, tmp_path: Path, write_images: Write
+) -> None:
+    """Stray images, a slip of the pen, defects, masks, and a copy without the images to train on."""
+    for place in ("parts", "parts/bolt", "parts/bolt/defect/dent", "parts/bolt/defect", "parts/bolt/masks"):
+        write_images(tmp_path / place, 2)
+    write_images(tmp_path / "nut", 1)
+    write_images(tmp_path / "nut/test/bent", 2)
+    with pytest.raises(DataError, match="what is looked for"):
+        load_category(tmp_path / root, category)
+    shutil.rmtree(tmp_path / "parts/bolt/masks")
+    assert len(load_category(tmp_path / "parts", "bolt").defects) == 4
 
 
 def test_plain_folder_with_defects_sets_good_images_aside(tmp_path: Path, write_images: Write) -> None:

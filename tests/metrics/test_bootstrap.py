@@ -11,7 +11,7 @@ from realnet_edge.metrics import (
     image_f1_max,
     image_precision_intervals,
 )
-from realnet_edge.metrics.resampling import Draws
+from realnet_edge.metrics.resampling import draw_test_sets
 
 
 def sample(good: int, bad: int, seed: int, shift: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -81,9 +81,8 @@ def test_what_cannot_be() -> None:
 def test_precision_and_f1_of_drawn_sets_are_those_of_their_images() -> None:
     labels, scores = sample(10, 14, 7)
     tied = np.round(scores, 1)
-    draws = Draws.of(labels == 1, resamples=100)
     both = []
-    for counts in draws.counts:
+    for counts in draw_test_sets(labels == 1, resamples=100):
         images = np.repeat(np.arange(24), counts.astype(int))
         precision = image_average_precision(labels[images], tied[images])
         both.append([precision, image_f1_max(labels[images], tied[images])[0]])

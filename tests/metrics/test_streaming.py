@@ -101,6 +101,17 @@ def test_ends_of_the_range_have_bins_of_their_own() -> None:
     assert (found.pixel_auroc, found.average_precision, found.f1_max, found.f1_threshold) == (1, 1, 1, 1)
 
 
+def test_the_threshold_of_f1_parts_what_it_says() -> None:
+    """Neighbours in float32, on either side of the border of two bins above one half."""
+    border = np.float32(0.75)
+    maps = np.full((1, 10, 10), border)
+    maps[0, 5:] = np.nextafter(border, np.float32(1))
+    masks = maps > border
+    found = streamed(masks, maps)
+    assert found.f1_max == 1
+    assert np.array_equal(maps >= found.f1_threshold, masks)
+
+
 def test_memory_does_not_grow_with_the_images() -> None:
     masks = np.zeros((1, 256, 256), bool)
     masks[0, 10:20, 10:20] = True

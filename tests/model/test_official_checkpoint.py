@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
+import re
+import struct
 import sys
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +24,7 @@ from realnet_edge.config import ModelConfig
 from realnet_edge.errors import CheckpointError
 from realnet_edge.model import RealNet
 from realnet_edge.model.official_checkpoint import read_official, write_official
+from realnet_edge.model.official_pickle import read_pickle
 
 Tensors = dict[str, Tensor]
 OfCase = Callable[[dict[str, Any]], Tensors]
@@ -144,6 +150,51 @@ def test_files_of_old_pytorch_are_read_by_the_same_rules(
     with pytest.raises(CheckpointError, match=r"it asks for (posix|nt)\.system"):
         read_official(Path("harmful.pth"))
     assert not Path("harmed").exists()
+
+
+def test_old_files_write_nothing_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old PyTorch wrote patches of changed sources, under a name of the file's choice, and unpacked tars."""
+
+    def text(value: str) -> bytes:
+        raw = value.encode()
+        return b"X" + struct.pack("<I", len(raw)) + raw
+
+    monkeypatch.chdir(tmp_path)
+    renamed = b"(N}(" + text("dump_patches") + b"\x88" + text("__name__") + text("planted") + b"utb"
+    module = b"0(" + text("module") + b"h\x00" + text("x.py") + text("other\nsource") + b"tQ0}."
+    with Path("stream.pth").open("wb") as file:
+        head = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
+        for part in (torch.serialization.MAGIC_NUMBER, torch.serialization.PROTOCOL_VERSION, head):
+            pickle.dump(part, file, protocol=2)
+        file.write(b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nq\x00" + renamed + module)
+        pickle.dump([], file, protocol=2)
+    with pytest.raises(CheckpointError, match="not read"):
+        read_official(Path("stream.pth"))
+    assert torch._utils._rebuild_tensor_v2.__name__ == "_rebuild_tensor_v2"
+
+    mine = Path("mine.txt")
+    mine.write_text("a secret")
+    mine.chmod(0o600)
+    with tarfile.open("linked.pth", "w") as archive:
+        entry = tarfile.TarInfo("storages")
+        entry.type, entry.linkname, entry.mode = tarfile.LNKTYPE, str(mine.absolute()), 0o777
+        archive.addfile(entry)
+    with pytest.raises(CheckpointError, match="it is a tar file"):
+        read_official(Path("linked.pth"))
+    assert mine.stat().st_mode & 0o777 == 0o600
+    assert {path.name for path in tmp_path.iterdir()} == {"stream.pth", "linked.pth", "mine.txt"}
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64])
+@pytest.mark.parametrize("module", ["numpy.core.multiarray", "numpy._core.multiarray"])
+def test_numbers_of_either_numpy_are_read(kind: type, module: str, tmp_path: Path) -> None:
+    torch.save({"metric": kind(3)}, tmp_path / "new.pth")
+    theirs = zipfile.ZipFile(tmp_path / "new.pth")
+    with zipfile.ZipFile(tmp_path / "named.pth", "w") as archive:
+        for name in theirs.namelist():
+            content = theirs.read(name)
+            archive.writestr(name, re.sub(rb"numpy\._?core\.multiarray", module.encode(), content))
+    assert read_pickle(tmp_path / "named.pth") == {"metric": 3}
 
 
 def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:

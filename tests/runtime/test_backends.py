@@ -10,6 +10,7 @@ import pytest
 from realnet_edge.bundle import BACKENDS, Bundle
 from realnet_edge.errors import BackendError
 from realnet_edge.runtime import best_backend, check_precision, choose_bundle, detect, open_runner
+from realnet_edge.runtime.backends import SUPPORTED, BackendInfo
 from realnet_edge.runtime.gpu import cuda_devices
 from realnet_edge.workspace import Workspace
 
@@ -134,7 +135,7 @@ def test_opening_a_bundle_imports_its_own_runtime_only(
 @pytest.mark.parametrize(
     ("backend", "precision", "says"),
     [
-        ("onnxruntime", "fp16", r"it can do fp32, int8\. On this machine fp16 is done by .*openvino"),
+        ("onnxruntime", "fp16", r"it can do fp32, int8\. .*fp16 is done by .*openvino"),
         ("openvino", "int4", r"it can do fp32, fp16, int8\.$"),
         ("ncnn", "fp32", "use tensorrt, .*openvino, onnxruntime"),
     ],
@@ -142,6 +143,23 @@ def test_opening_a_bundle_imports_its_own_runtime_only(
 def test_a_refused_precision_lists_the_possible_ones(backend: str, precision: str, says: str) -> None:
     with pytest.raises(BackendError, match=says):
         check_precision(backend, precision)
+
+
+def test_a_refused_precision_names_the_backends_of_this_machine_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = {"openvino", "onnxruntime-cuda"}
+    monkeypatch.setattr(
+        "realnet_edge.runtime.backends.detect_backend",
+        lambda name: BackendInfo(name, name in here, None, (), SUPPORTED[name]),
+    )
+    with pytest.raises(BackendError) as caught:
+        check_precision("onnxruntime", "fp16")
+    assert str(caught.value) == (
+        "onnxruntime cannot do 'fp16': it can do fp32, int8. On this machine fp16 is done by "
+        "onnxruntime-cuda, openvino. On others fp16 is done by tensorrt, onnxruntime-tensorrt, "
+        "onnxruntime-tensorrt-rtx."
+    )
 
 
 def test_an_unknown_precision_has_no_best_backend() -> None:
