@@ -61,9 +61,15 @@ def checkpoint(images: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="session")
 def slim(images: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    """The same taps in one block, for what needs an export of its own."""
+    """The same taps in one block, and RRS by one mode alone, for what needs an export of its own."""
     config = ModelConfig.for_backbone(
-        "tf_efficientnet_lite0", image_size=SIZE, taps=(1, 2), planes=(16, 16), blocks=(2,)
+        "tf_efficientnet_lite0",
+        image_size=SIZE,
+        taps=(1, 2),
+        planes=(16, 16),
+        blocks=(2,),
+        rrs_max=0,
+        rrs_mean=10,
     )
     return _settled(config, images, tmp_path_factory.mktemp("one"))
 

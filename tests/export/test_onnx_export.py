@@ -38,7 +38,7 @@ def test_parity_holds_on_real_images_alone_and_in_a_batch(
 def test_rrs_by_one_mode_alone(
     by_max: int, by_mean: int, images: Images, settle: Settle, tmp_path: Path
 ) -> None:
-    """As the paper compares them (Figure 5)."""
+    """As the paper compares them (Figure 5); `slim` is exported so."""
     model = settle(one_block(by_max, by_mean), images, tmp_path).model
     with torch.no_grad():
         output = model(model.inputs(torch.from_numpy(images)))
@@ -46,12 +46,6 @@ def test_rrs_by_one_mode_alone(
     strength = residual.amax(dim=(2, 3)) if by_max else residual.mean(dim=(2, 3))
     chosen = strength.topk(6, dim=1).indices
     assert torch.equal(output.rrs_indices.sort(dim=1).values, chosen.sort(dim=1).values)
-
-
-def test_parity_holds_without_a_mode_of_rrs(images: Images, settle: Settle, tmp_path: Path) -> None:
-    checkpoint = settle(one_block(0, 6), images, tmp_path)
-    report = onnx_from_checkpoint(checkpoint, tmp_path / "onnx" / "model.onnx", images)
-    assert all(found.map_max_abs <= 1e-4 and found.rank_swaps == 0 for found in report.parity)
 
 
 def one_block(by_max: int, by_mean: int) -> ModelConfig:
