@@ -18,8 +18,6 @@ from realnet_edge.metrics import (
     image_average_precision,
     image_f1_max,
     image_precision_intervals,
-    pixel_average_precision,
-    pixel_f1_max,
     pixel_intervals,
     pixel_scores,
 )
@@ -166,10 +164,13 @@ def _of_images(labels: Labels, predictions: Predictions) -> dict[str, float | No
 
 def _of_pixels(masks: Masks, maps: npt.NDArray[np.float32]) -> dict[str, float | None]:
     """Shares in [0, 1] by the names of `Accuracy`."""
+    found = pixel_scores(masks, maps)
     return {
-        **asdict(pixel_scores(masks, maps)),
-        "pixel_ap": pixel_average_precision(masks, maps),
-        "pixel_f1_max": pixel_f1_max(masks, maps)[0],
+        "pixel_auroc": found.pixel_auroc,
+        "au_pro": found.au_pro,
+        "pro_reference": found.pro_reference,
+        "pixel_ap": found.average_precision,
+        "pixel_f1_max": found.f1_max,
     }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realnet_edge.metrics.checks import Bools, Floats, labels_and_scores
+from realnet_edge.metrics.precision_recall import average_precision_from, f1_scores_from
 from realnet_edge.metrics.resampling import LEVEL, RESAMPLES, Interval, draw_test_sets, interval
 
 
@@ -63,15 +64,11 @@ def image_precision_intervals(
     defects, values = labels_and_scores(labels, scores)
     order = np.argsort(-values, kind="stable")
     counts, flags = draw_test_sets(defects, resamples, seed)[:, order], defects[order]
-    # Images of equal score are called together: sums stand where the last of them is.
-    last = np.append(np.flatnonzero(np.diff(values[order])), len(order) - 1)
-    found = np.cumsum(counts * flags, axis=1)[:, last]
-    called = np.cumsum(counts, axis=1)[:, last]
-    gained = np.diff(found, axis=1, prepend=0.0)
-    total = found[:, -1:]
-    precision = (found / np.maximum(called, 1.0) * gained).sum(axis=1) / total[:, 0]
-    best = (2.0 * found / (called + total)).max(axis=1)
-    return interval(precision, level), interval(best, level)
+    # Images of equal score are called together.
+    first = np.append(0, np.flatnonzero(np.diff(values[order])) + 1)
+    bad, good = (np.add.reduceat(counts * kind, first, axis=1) for kind in (flags, ~flags))
+    best = f1_scores_from(bad, good).max(axis=1)
+    return interval(average_precision_from(bad, good), level), interval(best, level)
 
 
 def _won(defects: Bools, values: Floats) -> npt.NDArray[np.float64]:

@@ -75,8 +75,12 @@ def even_thresholds(lowest: np.floating[Any], highest: np.floating[Any]) -> Floa
     return thresholds
 
 
+def first_steps(thresholds: Floats, values: Floats) -> npt.NDArray[np.int64]:
+    """The first threshold, from the highest down, that each value is above; STEPS where there is none."""
+    return np.asarray(STEPS - np.searchsorted(thresholds[::-1], values, side="left"), np.int64)
+
+
 def _overlaps(thresholds: Floats, filled: Regions, maps: Floats) -> npt.NDArray[np.float64]:
     """(STEPS,) mean overlap of the filled regions with the pixels above each threshold."""
-    found = maps.reshape(-1)[filled.pixels]
-    first_step = STEPS - np.searchsorted(thresholds[::-1], found, side="left")
-    return np.cumsum(np.bincount(first_step, filled.weights, STEPS + 1)[:STEPS])
+    steps = first_steps(thresholds, maps.reshape(-1)[filled.pixels])
+    return np.cumsum(np.bincount(steps, filled.weights, STEPS + 1)[:STEPS])

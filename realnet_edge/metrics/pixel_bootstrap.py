@@ -13,8 +13,10 @@ import numpy.typing as npt
 
 from realnet_edge.errors import DataError
 from realnet_edge.metrics.checks import Bools, Floats, masks_and_maps
-from realnet_edge.metrics.official import even_thresholds, pro_of_curve
+from realnet_edge.metrics.official import STEPS, even_thresholds, first_steps, pro_of_curve
+from realnet_edge.metrics.precision_recall import average_precision_from, f1_scores_from
 from realnet_edge.metrics.pro import DEFAULT_LIMIT
+from realnet_edge.metrics.ranking import area_to, auroc_from_counts
 from realnet_edge.metrics.regions import Regions, label_regions
 from realnet_edge.metrics.resampling import LEVEL, RESAMPLES, Interval, draw_test_sets, interval
 
@@ -98,18 +100,16 @@ class PixelCounts:
         normal, anomalous = counts @ self.normal, counts @ self.anomalous
         regions = (counts @ self.regions)[:, None]
         overlap = np.minimum(np.cumsum(counts @ self.overlap, axis=1) / regions, 1.0)
-        rate, found = np.cumsum(normal, axis=1), np.cumsum(anomalous, axis=1)
-        total, marked = rate[:, -1:], found[:, -1:]
-        called = rate + found
-        won = (anomalous * (total - rate + 0.5 * normal)).sum(axis=1)
+        rate = np.cumsum(normal, axis=1)
+        total = rate[:, -1:]
         rates, covered = counts @ self.above / total, counts @ self.filled / regions
         official = [pro_of_curve(r, c) for r, c in zip(rates, covered, strict=True)]
         return {
-            "pixel_auroc": won / (total * marked)[:, 0],
-            "au_pro": _area_to(DEFAULT_LIMIT, rate / total, overlap),
+            "pixel_auroc": auroc_from_counts(anomalous, normal),
+            "au_pro": area_to(DEFAULT_LIMIT, rate / total, overlap),
             "pro_reference": np.array([np.nan if score is None else score for score in official]),
-            "average_precision": (found / np.maximum(called, 1.0) * anomalous).sum(axis=1) / marked[:, 0],
-            "f1_max": (2.0 * found / (called + marked)).max(axis=1),
+            "average_precision": average_precision_from(anomalous, normal),
+            "f1_max": f1_scores_from(anomalous, normal).max(axis=1),
         }
 
 
@@ -173,19 +173,12 @@ def _edges(truth: Bools, values: Floats) -> Floats:
 def _official(truth: Bools, values: Floats) -> tuple[Counts, Counts]:
     """(N, 1000) each image's normal pixels above each official threshold, and its filled overlap there."""
     thresholds = even_thresholds(values.min(), values.max())
-    steps = len(thresholds)
-
-    def first(found: Floats) -> npt.NDArray[np.int64]:
-        """The first threshold, from the highest down, that a value is above; `steps` where there is none."""
-        return steps - np.searchsorted(thresholds[::-1], found, side="left")
-
-    normal = np.stack(
-        [np.bincount(first(v[~t]), minlength=steps + 1) for v, t in zip(values, truth, strict=True)]
-    )
+    firsts = (first_steps(thresholds, v[~t]) for v, t in zip(values, truth, strict=True))
+    normal = np.stack([np.bincount(steps, minlength=STEPS + 1) for steps in firsts])
     filled = label_regions(truth, filled=True)
-    found = first(values.reshape(-1)[filled.pixels])
-    overlap = _summed(filled, found, (len(truth), steps + 1), truth[0].size)
-    above, covered = (np.cumsum(part[:, :steps], axis=1, dtype=np.float64) for part in (normal, overlap))
+    found = first_steps(thresholds, values.reshape(-1)[filled.pixels])
+    overlap = _summed(filled, found, (len(truth), STEPS + 1), truth[0].size)
+    above, covered = (np.cumsum(part[:, :STEPS], axis=1, dtype=np.float64) for part in (normal, overlap))
     return above, covered
 
 
@@ -202,16 +195,3 @@ def _image_of_each(regions: Regions, size: int) -> npt.NDArray[np.int64]:
     """(R,) the image that each region is in."""
     firsts = np.searchsorted(regions.owner, np.arange(regions.areas.size))
     return np.asarray(regions.pixels[firsts] // size, np.int64)
-
-
-def _area_to(limit: float, rate: Counts, overlap: Counts) -> Counts:
-    """(B,) normalised area under each (B, K) curve up to a rate, interpolated there."""
-    start = np.zeros((len(rate), 1))
-    x, y = np.concatenate([start, rate], axis=1), np.concatenate([start, overlap], axis=1)
-    width = np.diff(x, axis=1)
-    inside = np.clip(limit - x[:, :-1], 0.0, width)
-    share = np.divide(inside, width, out=np.zeros_like(width), where=width > 0)
-    ends = y[:, :-1] + share * np.diff(y, axis=1)
-    area = (inside * (y[:, :-1] + ends)).sum(axis=1) / (2.0 * limit)
-    # Rounding may carry a perfect curve past 1 by an ulp.
-    return np.asarray(np.minimum(area, 1.0), np.float64)

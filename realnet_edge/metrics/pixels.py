@@ -9,6 +9,11 @@ import numpy.typing as npt
 from realnet_edge.errors import DataError
 from realnet_edge.metrics.checks import masks_and_maps
 from realnet_edge.metrics.official import pro_reference_from
+from realnet_edge.metrics.precision_recall import (
+    average_precision_from,
+    counts_at_anomalous,
+    f1_max_from,
+)
 from realnet_edge.metrics.pro import au_pro_from
 from realnet_edge.metrics.ranking import NormalPixels, auroc_from_ranks
 from realnet_edge.metrics.regions import label_regions
@@ -21,10 +26,12 @@ class PixelScores:
     pixel_auroc: float
     au_pro: float
     pro_reference: float | None
+    average_precision: float
+    f1_max: float
 
 
 def pixel_scores(masks: npt.ArrayLike, maps: npt.ArrayLike) -> PixelScores:
-    """Pixel AUROC, AU-PRO at 0.3 and the official PRO, sharing the sort of the normal pixels.
+    """Pixel AUROC, AU-PRO at 0.3, the official PRO, AP and F1-max, sharing the sort of the normal pixels.
 
     Args:
         masks: (N, H, W) ground truth; non-zero marks an anomalous pixel.
@@ -40,8 +47,12 @@ def pixel_scores(masks: npt.ArrayLike, maps: npt.ArrayLike) -> PixelScores:
     except DataError:
         # Flat maps of a barely trained model: the other two metrics still say how bad they are.
         official = None
+    anomalous = values[truth]
+    found, others, levels = counts_at_anomalous(normal, anomalous)
     return PixelScores(
-        pixel_auroc=auroc_from_ranks(normal, values[truth]),
+        pixel_auroc=auroc_from_ranks(normal, anomalous),
         au_pro=au_pro_from(normal, label_regions(truth), values),
         pro_reference=official,
+        average_precision=float(average_precision_from(found, others)),
+        f1_max=f1_max_from(found, others, levels)[0],
     )

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from realnet_edge.metrics.checks import labels_and_scores, masks_and_maps
+from realnet_edge.metrics.ranking import NormalPixels
 
 Counts = npt.NDArray[np.float64]
 
@@ -20,7 +21,7 @@ def image_average_precision(labels: npt.ArrayLike, scores: npt.ArrayLike) -> flo
     Raises:
         DataError: one class is missing, shapes differ or a score is not finite.
     """
-    return average_precision_from(*_counted(*labels_and_scores(labels, scores))[:2])
+    return float(average_precision_from(*_counted(*labels_and_scores(labels, scores))[:2]))
 
 
 def image_f1_max(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[float, float]:
@@ -42,7 +43,7 @@ def pixel_average_precision(masks: npt.ArrayLike, maps: npt.ArrayLike) -> float:
     Raises:
         DataError: shapes differ, a map is not finite, or the masks mark no pixel or every pixel.
     """
-    return average_precision_from(*_counted(*masks_and_maps(masks, maps))[:2])
+    return float(average_precision_from(*_counted(*masks_and_maps(masks, maps))[:2]))
 
 
 def pixel_f1_max(masks: npt.ArrayLike, maps: npt.ArrayLike) -> tuple[float, float]:
@@ -53,26 +54,41 @@ def pixel_f1_max(masks: npt.ArrayLike, maps: npt.ArrayLike) -> tuple[float, floa
     return f1_max_from(*_counted(*masks_and_maps(masks, maps)))
 
 
-def average_precision_from(anomalous: Counts, normal: Counts) -> float:
-    """Average precision from counts at each distinct value, highest value first."""
-    found, called = np.cumsum(anomalous), np.cumsum(anomalous + normal)
+def average_precision_from(anomalous: Counts, normal: Counts) -> Counts:
+    """(...) average precision from (..., K) counts at each distinct value, highest value first."""
+    found, called = np.cumsum(anomalous, axis=-1), np.cumsum(anomalous + normal, axis=-1)
     precision = found / np.maximum(called, 1.0)
-    return float(np.dot(precision, anomalous) / found[-1])
+    return np.asarray((precision * anomalous).sum(axis=-1) / found[..., -1], np.float64)
+
+
+def f1_scores_from(anomalous: Counts, normal: Counts) -> Counts:
+    """(..., K) F1 of calling a value and all above it, from counts at each distinct one, highest first."""
+    found, called = np.cumsum(anomalous, axis=-1), np.cumsum(anomalous + normal, axis=-1)
+    return np.asarray(2.0 * found / (called + found[..., -1:]), np.float64)
 
 
 def f1_max_from(anomalous: Counts, normal: Counts, values: npt.NDArray[np.floating]) -> tuple[float, float]:
-    """Best F1 and its threshold from counts at each of `values`, highest first."""
-    found, called = np.cumsum(anomalous), np.cumsum(anomalous + normal)
-    scores = 2.0 * found / (called + found[-1])
+    """Best F1 and its threshold from (K,) counts at each of `values`, highest first."""
+    scores = f1_scores_from(anomalous, normal)
     best = int(np.argmax(scores))
     return float(scores[best]), float(values[best])
+
+
+def counts_at_anomalous(
+    normal: NormalPixels, anomalous: npt.NDArray[np.floating]
+) -> tuple[Counts, Counts, npt.NDArray[np.floating]]:
+    """Anomalous and normal items at each distinct anomalous value, and these values, highest first.
+
+    Normal items count with the next anomalous value below them: no threshold between is ever better.
+    """
+    levels, found = np.unique(anomalous, return_counts=True)
+    levels = levels[::-1]
+    called = normal.at_least(levels)
+    return found[::-1].astype(np.float64), np.diff(called, prepend=0).astype(np.float64), levels
 
 
 def _counted(
     flags: npt.NDArray[np.bool_], values: npt.NDArray[np.floating]
 ) -> tuple[Counts, Counts, npt.NDArray[np.floating]]:
-    """Anomalous and normal items at each distinct value, and these values, highest first; any shape."""
-    distinct, position = np.unique(values.reshape(-1), return_inverse=True)
-    anomalous = np.bincount(position[flags.reshape(-1)], minlength=len(distinct)).astype(np.float64)
-    everything = np.bincount(position, minlength=len(distinct)).astype(np.float64)
-    return anomalous[::-1], (everything - anomalous)[::-1], distinct[::-1]
+    """`counts_at_anomalous` of flagged values of any shape."""
+    return counts_at_anomalous(NormalPixels.of(flags, values), values[flags])

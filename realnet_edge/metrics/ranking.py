@@ -54,3 +54,28 @@ def auroc_from_ranks(normal: NormalPixels, anomalous: Floats) -> float:
 def area_under(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
     """Trapezoidal area under the polyline through (x, y), x ascending."""
     return float(np.dot(np.diff(x), (y[1:] + y[:-1]) * 0.5))
+
+
+def auroc_from_counts(
+    anomalous: npt.NDArray[np.float64], normal: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """(...) AUROC from (..., K) counts in bins, highest values first; one half within a bin."""
+    total = normal.sum(axis=-1, keepdims=True)
+    below = total - np.cumsum(normal, axis=-1)
+    won = (anomalous * (below + 0.5 * normal)).sum(axis=-1)
+    return np.asarray(won / (total[..., 0] * anomalous.sum(axis=-1)), np.float64)
+
+
+def area_to(limit: float, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """(...) area under (..., K) polylines from (0, 0) on up to x = limit, divided by it; interpolated there.
+
+    At most 1 where no y is above 1: rounding may carry the sum of a perfect curve past it by an ulp.
+    """
+    start = np.zeros((*x.shape[:-1], 1))
+    x, y = np.concatenate([start, x], axis=-1), np.concatenate([start, y], axis=-1)
+    width = np.diff(x, axis=-1)
+    inside = np.clip(limit - x[..., :-1], 0.0, width)
+    share = np.divide(inside, width, out=np.zeros_like(width), where=width > 0)
+    ends = y[..., :-1] + share * np.diff(y, axis=-1)
+    area = (inside * (y[..., :-1] + ends)).sum(axis=-1) / (2.0 * limit)
+    return np.asarray(np.minimum(area, np.maximum(1.0, y.max(axis=-1))), np.float64)

@@ -12,7 +12,7 @@ from realnet_edge.metrics.checks import Floats, finite
 from realnet_edge.metrics.official import even_thresholds, pro_of_curve
 from realnet_edge.metrics.precision_recall import average_precision_from, f1_max_from
 from realnet_edge.metrics.pro import DEFAULT_LIMIT
-from realnet_edge.metrics.ranking import area_under
+from realnet_edge.metrics.ranking import area_to, auroc_from_counts
 from realnet_edge.metrics.regions import Regions, label_regions
 
 # Bins are runs of equal leading bits of a float32: of x up to one half, of 1 - x (exact there) above it. So
@@ -119,12 +119,13 @@ class PixelStream:
         used = (normal + anomalous) > 0
         normal, anomalous, edges = normal[used], anomalous[used], _LEFT_EDGES[::-1][used]
         overlap = self._overlap[::-1][used] / self._regions
+        rate = np.cumsum(normal) / normal.sum()
         best, threshold = f1_max_from(anomalous, normal, edges)
         return StreamedScores(
-            pixel_auroc=_auroc(normal, anomalous),
-            au_pro=_au_pro(normal, overlap, limit),
+            pixel_auroc=float(auroc_from_counts(anomalous, normal)),
+            au_pro=float(area_to(limit, rate, np.minimum(np.cumsum(overlap), 1.0))),
             pro_reference=self._official(),
-            average_precision=average_precision_from(anomalous, normal),
+            average_precision=float(average_precision_from(anomalous, normal)),
             f1_max=best,
             f1_threshold=threshold,
         )
@@ -157,17 +158,3 @@ def _bins_of(values: Floats) -> npt.NDArray[np.int32]:
     # -0.0 is 0, and its sign bit would make it the lowest of all numbers.
     bins = np.maximum(np.ascontiguousarray(from_end, np.float32).view(np.int32) >> _DROPPED, 0)
     return np.asarray(np.where(upper, _BINS - 1 - bins, bins), np.int32)
-
-
-def _auroc(normal: npt.NDArray[np.float64], anomalous: npt.NDArray[np.float64]) -> float:
-    """Probability that an anomalous pixel lies in a higher bin, one half within a bin; highest bin first."""
-    below = normal.sum() - np.cumsum(normal)
-    return float(np.dot(anomalous, below + 0.5 * normal) / (normal.sum() * anomalous.sum()))
-
-
-def _au_pro(normal: npt.NDArray[np.float64], overlap: npt.NDArray[np.float64], limit: float) -> float:
-    rate = np.append(0.0, np.cumsum(normal) / normal.sum())
-    found = np.append(0.0, np.minimum(np.cumsum(overlap), 1.0))
-    end = float(np.interp(limit, rate, found))
-    inside = rate < limit
-    return area_under(np.append(rate[inside], limit), np.append(found[inside], end)) / limit
